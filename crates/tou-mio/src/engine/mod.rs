@@ -1,0 +1,449 @@
+//! Who waits for the socket: leader and followers.
+//!
+//! One thread at a time leads: it waits for the socket, with no lock held, and
+//! looks after the charge (the endpoint and its streams) when something
+//! happened. A thread in a blocking call leads itself if nobody does, so that
+//! the datagram it waits for wakes that very thread. Others that are in calls
+//! follow: they are parked, and woken when what they wait for has happened or
+//! when the lead falls to them. When no thread is in a call the background
+//! thread leads.
+//!
+//! ```text
+//!            a caller has to wait                 its wait is over,
+//!   Nobody ------------------------> Caller ----- nobody follows ----> Nobody
+//!     |                              |  ^   \---- a follower is woken and leads
+//!     | nothing was                  |  |
+//!     | looked after                 |  | a caller has to wait:
+//!     | for 1 ms                     |  | it leads at once, the background
+//!     +-------------> Background ----+--+ thread is nudged and steps down
+//! ```
+//!
+//! Between two calls nobody leads. To wake the background thread each time
+//! would cost a request/response loop two context switches a round, so it does
+//! not: as long as callers come and go the background thread is on watch. It
+//! looks once in [`GRACE`], takes the lead when nothing was looked after for
+//! that long, and parks for good when one caller has led for that long. So a
+//! busy socket costs a thousand short wake-ups a second, an idle one none.
+//!
+//! Whoever leads plans to wake at the charge's next deadline. A plan is never
+//! put off, only kept or moved forward: a retransmission timer that is set and
+//! cleared with every request costs one wake-up in its period, not two system
+//! calls a request. Somebody who does not lead and makes the deadline earlier
+//! than the plan nudges the leader.
+//!
+//! This knows threads, time and readiness. It does not know what the charge is
+//! or what one can wait for there.
+
+mod background;
+mod poller;
+mod signals;
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
+
+use tou_proto::Instant;
+use tou_udp::Clock;
+
+pub(crate) use self::background::Background;
+pub(crate) use self::poller::Readiness;
+use self::poller::{Nudge, Poller};
+pub use self::signals::Ready;
+use self::signals::Wakes;
+pub(crate) use self::signals::{Hook, Signals, Ticket};
+
+/// For so long the lead may be vacant before the background thread takes it:
+/// the most that an acknowledgment or a timer is late when a program stops
+/// making calls, and long against the time between two calls of one that does.
+const GRACE: Duration = Duration::from_millis(1);
+
+/// A call that need not wait looks after the socket all the same when nobody
+/// leads and nobody has done so for this long: a reader of a full buffer
+/// should not let acknowledgments pile up. Ten system calls' worth.
+const REFRESH: Duration = Duration::from_micros(50);
+
+/// What the leader looks after.
+pub(crate) trait Charge: Send + 'static {
+    /// Something a thread can wait for.
+    type Interest: Copy;
+
+    /// Takes in what has arrived, lets time pass and sends what is due. Returns
+    /// whether more has arrived than was taken in.
+    fn service(&mut self, now: Instant, ready: Readiness, signals: &mut Signals) -> bool;
+    /// Sends what a call has made ready to send.
+    fn flush(&mut self, now: Instant, signals: &mut Signals);
+    /// When `service` has to be called at the latest.
+    fn next_deadline(&mut self) -> Option<Instant>;
+    /// Whether something is held back until the socket is writable.
+    fn wants_write(&self) -> bool;
+    /// A thread waits: `signals.wake(ticket)` is due when it should look again.
+    fn enlist(&mut self, interest: Self::Interest, ticket: Ticket);
+    /// It waits no longer.
+    fn delist(&mut self, interest: Self::Interest, ticket: Ticket);
+}
+
+/// What the driver itself has done, next to what the endpoint counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DriverCounters {
+    /// Times any thread came back from waiting: for the socket, for its turn,
+    /// or on watch. An idle socket has none.
+    pub wakeups: u64,
+    /// Waits of callers who led.
+    pub caller_waits: u64,
+    /// Waits of callers who followed.
+    pub follower_waits: u64,
+    /// Times the background thread took the lead.
+    pub takeovers: u64,
+    /// Times somebody had to interrupt a leader's wait.
+    pub nudges: u64,
+}
+
+/// Who waits for the socket now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lead {
+    Nobody,
+    Caller,
+    Background,
+}
+
+/// A charge, and the threads that wait for it.
+#[derive(Debug)]
+pub(crate) struct Engine<C> {
+    state: Mutex<State<C>>,
+    clock: Clock,
+    caller_nudge: Nudge,
+    background_nudge: Nudge,
+}
+
+#[derive(Debug)]
+struct State<C> {
+    charge: C,
+    lead: Lead,
+    /// The callers' poller, while no caller waits in it.
+    poller: Option<Poller>,
+    /// When the leader wakes by itself at the latest. Kept from lead to lead.
+    plan: Option<Instant>,
+    /// When the charge was last looked after.
+    serviced: Instant,
+    /// More has arrived than was taken in: the edge is gone, the data is not.
+    unread: bool,
+    /// Counts leads of callers, so that the watch sees whether they change.
+    turns: u64,
+    followers: BTreeMap<Ticket, Thread>,
+    /// Threads that were woken and have not come back yet. Each of them leads,
+    /// or passes the lead on, when it does.
+    incoming: usize,
+    last_ticket: u64,
+    /// Set once it runs.
+    background: Option<Thread>,
+    /// The background thread looks again by itself within [`GRACE`].
+    on_watch: bool,
+    stopping: bool,
+    signals: Signals,
+    wakes: Wakes,
+    counters: DriverCounters,
+}
+
+impl<C: Charge> Engine<C> {
+    /// An engine for `charge`, whose datagrams come through `socket`. It works
+    /// as long as its background thread, which is returned, is held.
+    ///
+    /// # Errors
+    /// The system's, when it has no more descriptors or threads.
+    pub(crate) fn start(charge: C, socket: &impl AsFd, clock: Clock) -> io::Result<Background<C>> {
+        let (poller, caller_nudge) = Poller::new(socket)?;
+        let (background_poller, background_nudge) = Poller::new(socket)?;
+        let state = Mutex::new(State::new(charge, poller, clock.now()));
+        let engine = Arc::new(Self { state, clock, caller_nudge, background_nudge });
+        Background::start(engine, background_poller)
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Looks at the charge.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut C) -> T) -> T {
+        self.locked(|state| look(&mut state.charge))
+    }
+
+    /// Does something with the charge that needs no waiting, and sends what
+    /// comes of it.
+    pub(crate) fn call<T>(&self, act: impl FnOnce(&mut C, Instant, &mut Signals) -> T) -> T {
+        self.locked(|state| {
+            let now = self.clock.now();
+            let result = act(&mut state.charge, now, &mut state.signals);
+            state.settle(now);
+            result
+        })
+    }
+
+    /// Attempts something now, and once more after a look at the socket: what a
+    /// call that must not wait does. `None` if both attempts returned it.
+    pub(crate) fn attempt<T>(
+        &self,
+        mut attempt: impl FnMut(&mut C, Instant) -> Option<T>,
+    ) -> Option<T> {
+        self.locked(|state| {
+            let now = self.clock.now();
+            let mut result = attempt(&mut state.charge, now);
+            // A caller who leads has only just looked, or is about to.
+            if result.is_none() && state.lead != Lead::Caller {
+                state.service(now, Readiness { readable: true, writable: true });
+                result = attempt(&mut state.charge, now);
+            }
+            state.settle(now);
+            result
+        })
+    }
+
+    /// Attempts something until it returns `Some` or `deadline` has come
+    /// (`Ok(None)`), and waits for `interest` in between.
+    ///
+    /// # Errors
+    /// The system's, when it cannot wait.
+    pub(crate) fn wait_for<T>(
+        &self,
+        interest: C::Interest,
+        deadline: Option<Instant>,
+        mut attempt: impl FnMut(&mut C, Instant) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        let mut arrival = Arrival::Fresh;
+        loop {
+            let step = self.locked(|state| {
+                let now = self.clock.now();
+                if let Err(error) = state.arrive(arrival, interest, now) {
+                    state.pass_on();
+                    return Step::Done(Err(error));
+                }
+                let result = attempt(&mut state.charge, now);
+                if result.is_none() && deadline.is_none_or(|deadline| now < deadline) {
+                    return state.wait(interest, now, deadline);
+                }
+                state.settle(now);
+                state.pass_on();
+                Step::Done(Ok(result))
+            });
+            arrival = match step {
+                Step::Done(result) => return result,
+                Step::Lead(mut poller, wait) => {
+                    let ready = poller.wait(wait.timeout, wait.writes);
+                    Arrival::Led(poller, ready)
+                }
+                Step::Follow(ticket, timeout) => {
+                    match timeout {
+                        None => thread::park(),
+                        Some(timeout) => thread::park_timeout(timeout),
+                    }
+                    Arrival::Followed(ticket)
+                }
+            };
+        }
+    }
+
+    /// What the driver has done so far.
+    pub(crate) fn counters(&self) -> DriverCounters {
+        self.locked(|state| state.counters)
+    }
+
+    /// Runs `act` under the lock. Whoever is to be woken is woken after the lock
+    /// has been released, or he would run straight into it.
+    fn locked<T>(&self, act: impl FnOnce(&mut State<C>) -> T) -> T {
+        // A panic elsewhere is no reason to leave a peer without a FIN.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = act(&mut state);
+        if !state.wakes.is_empty() {
+            let wakes = core::mem::take(&mut state.wakes);
+            drop(state);
+            if wakes.nudge_caller {
+                self.caller_nudge.send();
+            }
+            if wakes.nudge_background {
+                self.background_nudge.send();
+            }
+            wakes.deliver();
+        }
+        result
+    }
+}
+
+/// How a thread comes to the lock.
+enum Arrival {
+    /// With a new call.
+    Fresh,
+    /// After it has led.
+    Led(Poller, io::Result<Readiness>),
+    /// After it has followed.
+    Followed(Ticket),
+}
+
+/// What a thread does once it has released the lock.
+enum Step<T> {
+    Done(io::Result<Option<T>>),
+    Lead(Poller, Wait),
+    Follow(Ticket, Option<Duration>),
+}
+
+/// For how long, and for what, to wait in a poller.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    timeout: Option<Duration>,
+    writes: bool,
+}
+
+impl<C: Charge> State<C> {
+    fn new(charge: C, poller: Poller, now: Instant) -> Self {
+        Self {
+            charge,
+            lead: Lead::Nobody,
+            poller: Some(poller),
+            plan: None,
+            serviced: now,
+            unread: false,
+            turns: 0,
+            followers: BTreeMap::new(),
+            incoming: 0,
+            last_ticket: 0,
+            background: None,
+            on_watch: true,
+            stopping: false,
+            signals: Signals::default(),
+            wakes: Wakes::default(),
+            counters: DriverCounters::default(),
+        }
+    }
+
+    /// A caller's thread has the lock (again).
+    fn arrive(&mut self, arrival: Arrival, interest: C::Interest, now: Instant) -> io::Result<()> {
+        match arrival {
+            Arrival::Fresh => {}
+            Arrival::Led(poller, ready) => {
+                self.poller = Some(poller);
+                self.lead = Lead::Nobody;
+                self.counters.wakeups += 1;
+                self.service(now, ready?);
+            }
+            Arrival::Followed(ticket) => {
+                self.counters.wakeups += 1;
+                if self.followers.remove(&ticket).is_none() {
+                    self.incoming -= 1;
+                }
+                self.charge.delist(interest, ticket);
+            }
+        }
+        Ok(())
+    }
+
+    /// A caller has to wait: it leads, unless another caller does.
+    fn wait<T>(
+        &mut self,
+        interest: C::Interest,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Step<T> {
+        if let Some(poller) = self.poller.take() {
+            if self.lead == Lead::Background {
+                // It steps down, and is on watch from then on.
+                self.on_watch = true;
+                self.wakes.nudge_background = true;
+                self.counters.nudges += 1;
+            }
+            self.lead = Lead::Caller;
+            self.turns += 1;
+            self.counters.caller_waits += 1;
+            return Step::Lead(poller, self.plan_wait(now, deadline));
+        }
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.followers.insert(ticket, thread::current());
+        self.charge.enlist(interest, ticket);
+        self.counters.follower_waits += 1;
+        Step::Follow(ticket, deadline.map(|deadline| deadline.saturating_since(now)))
+    }
+
+    /// A caller's wait is over: if nobody leads now, somebody must, or the
+    /// background thread must see to it.
+    fn pass_on(&mut self) {
+        if self.lead != Lead::Nobody || self.incoming > 0 {
+            return;
+        }
+        if let Some((_, thread)) = self.followers.pop_last() {
+            self.incoming += 1;
+            self.wakes.threads.push(thread);
+        } else if !self.on_watch {
+            self.on_watch = true;
+            self.wakes.threads.extend(self.background.clone());
+        }
+    }
+
+    /// Looks after the charge.
+    fn service(&mut self, now: Instant, mut ready: Readiness) {
+        ready.readable |= self.unread;
+        self.serviced = now;
+        self.unread = self.charge.service(now, ready, &mut self.signals);
+        self.collect();
+    }
+
+    /// What follows a call that may have changed something.
+    fn settle(&mut self, now: Instant) {
+        self.charge.flush(now, &mut self.signals);
+        self.collect();
+        if self.lead == Lead::Nobody && now.saturating_since(self.serviced) >= REFRESH {
+            self.service(now, Readiness { readable: true, writable: self.charge.wants_write() });
+        }
+        self.hold_to_plan();
+    }
+
+    /// Turns signals into threads to be woken and hooks to be called.
+    fn collect(&mut self) {
+        for ticket in core::mem::take(&mut self.signals.tickets) {
+            if let Some(thread) = self.followers.remove(&ticket) {
+                self.incoming += 1;
+                self.wakes.threads.push(thread);
+            }
+        }
+        self.wakes.hooks.extend(self.signals.take_hooks());
+        // A leader does not hold a ticket: what it waits for comes from the
+        // socket, and so from itself. What others do is the exception.
+        if core::mem::take(&mut self.signals.stirred) && self.lead == Lead::Caller {
+            self.wakes.nudge_caller = true;
+            self.counters.nudges += 1;
+        }
+    }
+
+    /// How long, and for what, the leader waits now. `deadline` is its own.
+    fn plan_wait(&mut self, now: Instant, deadline: Option<Instant>) -> Wait {
+        let next = self.charge.next_deadline();
+        let kept = self.plan.filter(|plan| now < *plan);
+        self.plan = kept.into_iter().chain(next).min();
+        let until = self.plan.into_iter().chain(deadline).min();
+        let until = if self.unread { Some(now) } else { until };
+        Wait {
+            timeout: until.map(|until| until.saturating_since(now)),
+            writes: self.charge.wants_write(),
+        }
+    }
+
+    /// Makes sure that whoever leads wakes in time for the next deadline.
+    fn hold_to_plan(&mut self) {
+        let Some(next) = self.charge.next_deadline() else { return };
+        if self.plan.is_some_and(|plan| plan <= next) {
+            return;
+        }
+        match self.lead {
+            Lead::Nobody => return,
+            Lead::Caller => self.wakes.nudge_caller = true,
+            Lead::Background => self.wakes.nudge_background = true,
+        }
+        self.plan = Some(next);
+        self.counters.nudges += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! Leader, followers and background thread, with a charge of boxes that
+//! datagrams are put into.
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::net::UdpSocket;
+use std::sync::Barrier;
+
+use super::*;
+
+const BOXES: usize = 8;
+
+/// Each datagram names the box that it is for.
+struct Boxes {
+    socket: UdpSocket,
+    boxes: [usize; BOXES],
+    waiting: [Vec<Ticket>; BOXES],
+    deadline: Option<Instant>,
+    expired_at: Option<Instant>,
+}
+
+impl Charge for Boxes {
+    type Interest = usize;
+
+    fn service(&mut self, now: Instant, _: Readiness, signals: &mut Signals) -> bool {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.expired_at = self.deadline.take().map(|_| now);
+        }
+        let mut datagram = [0];
+        while let Ok((_, from)) = self.socket.recv_from(&mut datagram) {
+            let index = usize::from(datagram[0]);
+            self.boxes[index] += 1;
+            for ticket in self.waiting[index].drain(..) {
+                signals.wake(ticket);
+            }
+            signals.stir();
+            self.socket.send_to(&datagram, from).unwrap();
+        }
+        false
+    }
+
+    fn flush(&mut self, _: Instant, _: &mut Signals) {}
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn wants_write(&self) -> bool {
+        false
+    }
+
+    fn enlist(&mut self, index: usize, ticket: Ticket) {
+        self.waiting[index].push(ticket);
+    }
+
+    fn delist(&mut self, index: usize, ticket: Ticket) {
+        self.waiting[index].retain(|waiting| *waiting != ticket);
+    }
+}
+
+struct Rig {
+    background: Background<Boxes>,
+    addr: SocketAddr,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let addr = socket.local_addr().unwrap();
+        let descriptor = socket.try_clone().unwrap();
+        let waiting = Default::default();
+        let boxes = Boxes { socket, boxes: [0; BOXES], waiting, deadline: None, expired_at: None };
+        let background = Engine::start(boxes, &descriptor, Clock::start()).unwrap();
+        Self { background, addr }
+    }
+
+    fn engine(&self) -> &Engine<Boxes> {
+        self.background.engine()
+    }
+
+    /// Waits for a datagram in a box, and takes it out.
+    fn take(&self, index: usize, timeout: Duration) -> Option<()> {
+        let deadline = Some(self.engine().now() + timeout);
+        self.engine()
+            .wait_for(index, deadline, |charge, _| {
+                charge.boxes[index] = charge.boxes[index].checked_sub(1)?;
+                Some(())
+            })
+            .unwrap()
+    }
+
+    fn sender(&self) -> UdpSocket {
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.connect(self.addr).unwrap();
+        sender.set_read_timeout(Some(LONG)).unwrap();
+        sender
+    }
+}
+
+const LONG: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(30);
+
+#[test]
+fn a_caller_gets_what_arrives_while_it_waits() {
+    let rig = Rig::new();
+    let sender = rig.sender();
+    thread::scope(|scope| {
+        let taker = scope.spawn(|| rig.take(3, LONG));
+        thread::sleep(SHORT);
+        sender.send(&[3]).unwrap();
+        assert_eq!(taker.join().unwrap(), Some(()));
+    });
+}
+
+#[test]
+fn a_wait_ends_at_its_deadline() {
+    let rig = Rig::new();
+    let start = rig.engine().now();
+    assert_eq!(rig.take(0, SHORT), None);
+    let waited = rig.engine().now().saturating_since(start);
+    assert!(waited >= SHORT && waited < SHORT * 10, "{waited:?}");
+}
+
+#[test]
+fn a_followers_wait_ends_at_its_deadline() {
+    let rig = Rig::new();
+    thread::scope(|scope| {
+        scope.spawn(|| rig.take(0, SHORT * 4));
+        thread::sleep(SHORT);
+        let start = rig.engine().now();
+        assert_eq!(rig.take(1, SHORT), None);
+        assert!(rig.engine().now().saturating_since(start) < SHORT * 3);
+    });
+    assert_eq!(rig.engine().counters().follower_waits, 1);
+}
+
+#[test]
+fn the_lead_passes_from_caller_to_caller() {
+    let rig = Rig::new();
+    let sender = rig.sender();
+    thread::scope(|scope| {
+        let takers: Vec<_> = (0..BOXES)
+            .map(|index| {
+                scope.spawn({
+                    let rig = &rig;
+                    move || rig.take(index, LONG)
+                })
+            })
+            .collect();
+        thread::sleep(SHORT);
+        for (index, taker) in takers.into_iter().enumerate() {
+            sender.send(&[index as u8]).unwrap();
+            assert_eq!(taker.join().unwrap(), Some(()), "box {index}");
+        }
+    });
+    assert!(rig.engine().counters().follower_waits >= BOXES as u64 - 1);
+}
+
+#[test]
+fn nothing_is_lost_when_many_threads_wait_and_leave() {
+    const ROUNDS: usize = 300;
+    let rig = Rig::new();
+    let barrier = Barrier::new(BOXES);
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for index in 0..BOXES {
+            let (rig, barrier, done) = (&rig, &barrier, &done);
+            scope.spawn(move || {
+                let sender = rig.sender();
+                barrier.wait();
+                for round in 0..ROUNDS {
+                    // To the neighbour's box, and from one's own.
+                    sender.send(&[((index + 1) % BOXES) as u8]).unwrap();
+                    let timeout = if round % 7 == 0 { Duration::from_micros(50) } else { LONG };
+                    while rig.take(index, timeout).is_none() {
+                        assert!(timeout < LONG, "box {index}, round {round}");
+                    }
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(done.load(Ordering::Relaxed), BOXES);
+}
+
+#[test]
+fn the_background_thread_answers_when_nobody_is_in_a_call() {
+    let rig = Rig::new();
+    let sender = rig.sender();
+    for pause in [0, 1, 3, 30] {
+        assert_eq!(rig.take(0, Duration::from_millis(2)), None);
+        thread::sleep(Duration::from_millis(pause));
+        let start = rig.engine().now();
+        sender.send(&[1]).unwrap();
+        sender.recv(&mut [0]).unwrap();
+        let waited = rig.engine().now().saturating_since(start);
+        assert!(waited < SHORT, "{waited:?} after a pause of {pause} ms");
+    }
+}
+
+#[test]
+fn an_idle_engine_never_wakes() {
+    let rig = Rig::new();
+    thread::sleep(SHORT);
+    let wakeups = rig.engine().counters().wakeups;
+    thread::sleep(SHORT * 5);
+    assert_eq!(rig.engine().counters().wakeups, wakeups, "nobody in a call");
+    thread::scope(|scope| {
+        scope.spawn(|| rig.take(0, LONG));
+        thread::sleep(SHORT);
+        let wakeups = rig.engine().counters().wakeups;
+        thread::sleep(SHORT * 5);
+        assert_eq!(rig.engine().counters().wakeups, wakeups, "a caller waiting");
+        rig.sender().send(&[0]).unwrap();
+    });
+}
+
+#[test]
+fn a_busy_caller_does_not_wake_the_background_thread_each_time() {
+    const ROUNDS: u64 = 2_000;
+    let rig = Rig::new();
+    let sender = rig.sender();
+    let before = rig.engine().counters();
+    let start = rig.engine().now();
+    for _ in 0..ROUNDS {
+        sender.send(&[5]).unwrap();
+        assert_eq!(rig.take(5, LONG), Some(()));
+        sender.recv(&mut [0]).unwrap();
+    }
+    let after = rig.engine().counters();
+    let grace = rig.engine().now().saturating_since(start).as_micros() / GRACE.as_micros();
+    let background = (after.wakeups - before.wakeups) - (after.caller_waits - before.caller_waits);
+    let allowed = u64::try_from(grace).unwrap() + 10;
+    assert!(background <= allowed, "{background} wake-ups in {grace} ms");
+}
+
+#[test]
+fn a_deadline_made_earlier_interrupts_whoever_leads() {
+    let rig = Rig::new();
+    let expired = |rig: &Rig| rig.engine().look(|charge| charge.expired_at.take());
+    let arm = |rig: &Rig| {
+        rig.engine().call(|charge, now, _| {
+            charge.deadline = Some(now + SHORT);
+            now + SHORT
+        })
+    };
+    let check = |rig: &Rig, who: &str| {
+        let due = arm(rig);
+        thread::sleep(SHORT * 3);
+        let late = expired(rig).map(|at| at.saturating_since(due));
+        assert!(late.is_some_and(|late| late < SHORT), "{who} leading: {late:?} late");
+    };
+    thread::sleep(SHORT);
+    check(&rig, "background thread");
+    thread::scope(|scope| {
+        scope.spawn(|| rig.take(0, LONG));
+        thread::sleep(SHORT);
+        check(&rig, "caller");
+        rig.sender().send(&[0]).unwrap();
+    });
+}
+
+#[test]
+fn a_hook_is_called_with_no_lock_held() {
+    let rig = Rig::new();
+    let called = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&called);
+    let weak = Arc::downgrade(rig.background.engine());
+    let hook = Hook::new(move |ready| {
+        assert_eq!(ready, Ready::READABLE);
+        weak.upgrade().unwrap().look(|_| ());
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
+    rig.engine().call(|_, _, signals| signals.call(&hook, Ready::READABLE));
+    assert_eq!(called.load(Ordering::Relaxed), 1);
+}

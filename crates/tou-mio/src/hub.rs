@@ -1,0 +1,345 @@
+//! What the threads of a socket share: the pump, and who waits for what on
+//! which stream and listener.
+//!
+//! It turns the endpoint's events into signals. It does not know how threads
+//! wait, nor what they do when they are woken.
+
+use std::collections::HashMap;
+use std::io;
+
+use smallvec::SmallVec;
+use tou_proto::{ConnId, ConnectionError, Endpoint, Event, Instant, ListenerId, State};
+use tou_udp::Pump;
+
+use crate::engine::{Charge, Hook, Readiness, Ready, Signals, Ticket};
+
+/// What a thread can wait for. It is woken at the right time or too often,
+/// never too late, and has to look again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Interest {
+    /// A stream has something to read.
+    Read(ConnId),
+    /// A stream takes data, or is connected.
+    Write(ConnId),
+    /// A listener has a connection.
+    Accept(ListenerId),
+    /// Anything has happened.
+    Progress,
+}
+
+/// Threads that wait for the same thing; hardly ever more than one.
+type Waiting = SmallVec<[Ticket; 1]>;
+
+/// The waiting room of a stream.
+#[derive(Debug, Default)]
+struct StreamSeat {
+    readers: Waiting,
+    writers: Waiting,
+    hook: Option<Hook>,
+    /// The handshake is done.
+    connected: bool,
+    /// It has ended, untimely or not.
+    ended: bool,
+    /// Why, until somebody has asked.
+    error: Option<ConnectionError>,
+}
+
+/// The waiting room of a listener.
+#[derive(Debug, Default)]
+struct ListenerSeat {
+    waiting: Waiting,
+    hook: Option<Hook>,
+}
+
+/// How far a connection that this side opens has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    Pending,
+    Connected,
+    Failed(Option<ConnectionError>),
+}
+
+/// A socket's pump, and who waits for its streams and listeners.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pump: Pump<Endpoint>,
+    streams: HashMap<ConnId, StreamSeat>,
+    listeners: HashMap<ListenerId, ListenerSeat>,
+    /// Threads that wait for any progress.
+    progress: Waiting,
+    socket_error: Option<io::Error>,
+    closed: bool,
+}
+
+impl Hub {
+    pub(crate) fn new(pump: Pump<Endpoint>) -> Self {
+        Self {
+            pump,
+            streams: HashMap::new(),
+            listeners: HashMap::new(),
+            progress: Waiting::new(),
+            socket_error: None,
+            closed: false,
+        }
+    }
+
+    pub(crate) fn endpoint(&mut self) -> &mut Endpoint {
+        self.pump.machine_mut()
+    }
+
+    pub(crate) fn pump(&mut self) -> &mut Pump<Endpoint> {
+        &mut self.pump
+    }
+
+    /// Whether [`Hub::close`] was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The last error of the UDP socket, once.
+    pub(crate) fn take_socket_error(&mut self) -> Option<io::Error> {
+        self.socket_error.take()
+    }
+
+    /// A connection is about to become a stream.
+    pub(crate) fn seat_stream(&mut self, conn: ConnId) {
+        self.streams.insert(conn, StreamSeat::default());
+    }
+
+    /// A listener is about to be used.
+    pub(crate) fn seat_listener(&mut self, listener: ListenerId) {
+        self.listeners.insert(listener, ListenerSeat::default());
+    }
+
+    /// How far a connection has come that this side opens.
+    pub(crate) fn opening(&self, conn: ConnId) -> Opening {
+        match self.streams.get(&conn) {
+            None => Opening::Failed(None),
+            Some(seat) if seat.connected => Opening::Connected,
+            Some(seat) if seat.ended => Opening::Failed(seat.error),
+            Some(_) => Opening::Pending,
+        }
+    }
+
+    /// Why the connection ended in an untimely way; reported once.
+    pub(crate) fn take_error(&mut self, conn: ConnId) -> Option<ConnectionError> {
+        self.streams.get_mut(&conn)?.error.take()
+    }
+
+    /// Whether all that was written to `conn`, and the FIN, has arrived, or
+    /// never will.
+    pub(crate) fn has_left(&self, conn: ConnId) -> bool {
+        self.pump.machine().info(conn).is_none_or(|info| {
+            matches!(info.state, State::FinWait2 | State::TimeWait | State::Closed)
+        })
+    }
+
+    /// Whether all that was ever written to any stream, and the FINs, have
+    /// arrived, or never will.
+    pub(crate) fn have_all_left(&self) -> bool {
+        self.pump.machine().unfinished_count() == 0
+    }
+
+    /// Sets or clears the hook of a stream. A new hook is called at once, since
+    /// what it is for may have happened already.
+    pub(crate) fn set_stream_hook(
+        &mut self,
+        conn: ConnId,
+        hook: Option<Hook>,
+        signals: &mut Signals,
+    ) {
+        if let Some(seat) = self.streams.get_mut(&conn) {
+            seat.hook = hook;
+            call(seat.hook.as_ref(), Ready::BOTH, signals);
+        }
+    }
+
+    /// The same for a listener.
+    pub(crate) fn set_listener_hook(
+        &mut self,
+        listener: ListenerId,
+        hook: Option<Hook>,
+        signals: &mut Signals,
+    ) {
+        if let Some(seat) = self.listeners.get_mut(&listener) {
+            seat.hook = hook;
+            call(seat.hook.as_ref(), Ready::READABLE, signals);
+        }
+    }
+
+    /// Has everybody who waits for `conn` look again.
+    pub(crate) fn stir(&mut self, conn: ConnId, signals: &mut Signals) {
+        if let Some(seat) = self.streams.get_mut(&conn) {
+            seat.tell(Ready::BOTH, signals);
+        }
+        wake(&mut self.progress, signals);
+        signals.stir();
+    }
+
+    /// Gives a stream up: gracefully, or at once with a reset.
+    pub(crate) fn drop_stream(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        abort: bool,
+        signals: &mut Signals,
+    ) {
+        self.stir(conn, signals);
+        self.streams.remove(&conn);
+        let endpoint = self.pump.machine_mut();
+        // An unknown connection was given up by `close`.
+        let _ = if abort { endpoint.abort(now, conn) } else { endpoint.release(now, conn) };
+    }
+
+    /// Stops listening.
+    pub(crate) fn drop_listener(&mut self, now: Instant, listener: ListenerId) {
+        if self.listeners.remove(&listener).is_some() {
+            self.pump.machine_mut().close_listener(now, listener);
+        }
+    }
+
+    /// Gives up all streams gracefully, and all listeners.
+    pub(crate) fn close(&mut self, now: Instant, signals: &mut Signals) {
+        self.closed = true;
+        for (listener, mut seat) in self.listeners.drain() {
+            seat.tell(signals);
+            self.pump.machine_mut().close_listener(now, listener);
+        }
+        for (conn, mut seat) in self.streams.drain() {
+            seat.tell(Ready::BOTH, signals);
+            let _ = self.pump.machine_mut().release(now, conn);
+        }
+        wake(&mut self.progress, signals);
+        signals.stir();
+    }
+
+    /// Turns events into signals.
+    fn dispatch(&mut self, signals: &mut Signals) {
+        while let Some(event) = self.pump.machine_mut().poll_event() {
+            signals.stir();
+            match event {
+                Event::Incoming(listener) => {
+                    if let Some(seat) = self.listeners.get_mut(&listener) {
+                        seat.tell(signals);
+                    }
+                }
+                Event::Connected(conn) => self.tell(conn, Ready::WRITABLE, signals, |seat| {
+                    seat.connected = true;
+                }),
+                Event::Readable(conn) => self.tell(conn, Ready::READABLE, signals, |_| {}),
+                Event::Writable(conn) => self.tell(conn, Ready::WRITABLE, signals, |_| {}),
+                Event::Closed(conn, error) => self.tell(conn, Ready::BOTH, signals, |seat| {
+                    seat.ended = true;
+                    seat.error = error;
+                }),
+                // Urgent data is read in line (RFC 6093 §3.1).
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells a stream's waiting room; a connection without one is not accepted
+    /// yet, or was dropped.
+    fn tell(
+        &mut self,
+        conn: ConnId,
+        ready: Ready,
+        signals: &mut Signals,
+        note: impl FnOnce(&mut StreamSeat),
+    ) {
+        if let Some(seat) = self.streams.get_mut(&conn) {
+            note(seat);
+            seat.tell(ready, signals);
+        }
+    }
+
+    fn waiting(&mut self, interest: Interest) -> Option<&mut Waiting> {
+        match interest {
+            Interest::Read(conn) => self.streams.get_mut(&conn).map(|seat| &mut seat.readers),
+            Interest::Write(conn) => self.streams.get_mut(&conn).map(|seat| &mut seat.writers),
+            Interest::Accept(listener) => {
+                self.listeners.get_mut(&listener).map(|seat| &mut seat.waiting)
+            }
+            Interest::Progress => Some(&mut self.progress),
+        }
+    }
+}
+
+impl Charge for Hub {
+    type Interest = Interest;
+
+    fn service(&mut self, _now: Instant, ready: Readiness, signals: &mut Signals) -> bool {
+        let more = if ready.readable {
+            match self.pump.service() {
+                Ok(progress) => progress.more,
+                Err(error) => {
+                    // Not the end of any connection: its timers will tell.
+                    self.socket_error = Some(error);
+                    false
+                }
+            }
+        } else {
+            self.pump.handle_timeout();
+            self.pump.flush().more
+        };
+        wake(&mut self.progress, signals);
+        self.dispatch(signals);
+        more
+    }
+
+    fn flush(&mut self, _now: Instant, signals: &mut Signals) {
+        while self.pump.flush().more {}
+        self.dispatch(signals);
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        self.pump.next_deadline()
+    }
+
+    fn wants_write(&self) -> bool {
+        self.pump.wants_write()
+    }
+
+    fn enlist(&mut self, interest: Interest, ticket: Ticket) {
+        if let Some(waiting) = self.waiting(interest) {
+            waiting.push(ticket);
+        }
+    }
+
+    fn delist(&mut self, interest: Interest, ticket: Ticket) {
+        if let Some(waiting) = self.waiting(interest) {
+            waiting.retain(|waiting| *waiting != ticket);
+        }
+    }
+}
+
+impl StreamSeat {
+    fn tell(&mut self, ready: Ready, signals: &mut Signals) {
+        if ready.readable {
+            wake(&mut self.readers, signals);
+        }
+        if ready.writable {
+            wake(&mut self.writers, signals);
+        }
+        call(self.hook.as_ref(), ready, signals);
+    }
+}
+
+impl ListenerSeat {
+    fn tell(&mut self, signals: &mut Signals) {
+        wake(&mut self.waiting, signals);
+        call(self.hook.as_ref(), Ready::READABLE, signals);
+    }
+}
+
+fn wake(waiting: &mut Waiting, signals: &mut Signals) {
+    for ticket in waiting.drain(..) {
+        signals.wake(ticket);
+    }
+}
+
+fn call(hook: Option<&Hook>, ready: Ready, signals: &mut Signals) {
+    if let Some(hook) = hook {
+        signals.call(hook, ready);
+    }
+}

@@ -1,0 +1,82 @@
+//! TCP over UDP with the interface of [`std::net`]: the blocking driver of tou.
+//!
+//! [`TouStream`] and [`TouListener`] are used like std's `TcpStream` and
+//! `TcpListener`, and return the same kinds of errors. What they send is TCP in
+//! UDP datagrams, by [`tou_proto`]; no kernel TCP is involved, and no privilege
+//! needed.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::thread;
+//! use tou_mio::{TouListener, TouStream};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let listener = TouListener::bind("127.0.0.1:0")?;
+//! let addr = listener.local_addr()?;
+//! let server = thread::spawn(move || -> std::io::Result<()> {
+//!     let (mut stream, _peer) = listener.accept()?;
+//!     let mut name = String::new();
+//!     stream.read_to_string(&mut name)?;
+//!     write!(stream, "Hello, {name}!")
+//! });
+//!
+//! let mut stream = TouStream::connect(addr)?;
+//! stream.write_all(b"world")?;
+//! stream.shutdown(std::net::Shutdown::Write)?;
+//! let mut answer = String::new();
+//! stream.read_to_string(&mut answer)?;
+//! assert_eq!(answer, "Hello, world!");
+//! # server.join().unwrap()
+//! # }
+//! ```
+//!
+//! [`TouSocket`] is the UDP port underneath. One socket carries any number of
+//! connections, listens and connects at the same time, and can be made from a
+//! UDP socket that was bound (and punched through a NAT) elsewhere. A program
+//! with many connections should open them through one socket: each
+//! [`TouStream::connect`] makes one of its own, with a thread and a few
+//! descriptors.
+//!
+//! # Threads
+//!
+//! A thread that waits in a call does the socket's work itself: the datagram it
+//! waits for wakes that thread and no other. Each socket also has a background
+//! thread that takes over when no thread is in a call, so that acknowledgments,
+//! retransmissions, keepalive and accepting go on whatever the program does. It
+//! takes over after one millisecond without a call, and an idle socket wakes no
+//! thread at all. [`TouSocket::driver_counters`] counts.
+//!
+//! # Differences from TCP in the kernel
+//!
+//! - Connections have a user timeout of 30 s and keepalive by default
+//!   ([`default_connection_config`]): a peer that is gone is noticed. The
+//!   kernel waits for a quarter of an hour, or for ever.
+//! - A dropped stream still delivers what was written, as usual, but only as
+//!   long as the program runs. So the last handle to a socket waits for that
+//!   when it is dropped, for 5 s at most ([`Builder::with_close_timeout`]); to
+//!   know whether it worked, call [`TouSocket::close`]. Streams that are still
+//!   held by other threads when `main` returns are lost with the process.
+//! - Errors of a connection are not forgotten once they were returned: every
+//!   further read and write returns them too.
+//!
+//! # Platforms
+//!
+//! Unix. Linux is where it is fast.
+#![forbid(unsafe_code)]
+
+mod builder;
+mod engine;
+mod error;
+mod hub;
+mod listener;
+mod options;
+mod shared;
+mod socket;
+mod stream;
+mod transfer;
+
+pub use self::builder::{Builder, default_connection_config};
+pub use self::engine::{DriverCounters, Ready};
+pub use self::listener::{Incoming, TouListener};
+pub use self::socket::{ConnectOptions, TouSocket};
+pub use self::stream::TouStream;

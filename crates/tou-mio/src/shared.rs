@@ -1,0 +1,65 @@
+//! What keeps a socket alive: every handle to it, its listeners and its streams
+//! holds one of these, and the last to go sees the data off.
+//!
+//! It knows when to end; how anything is sent or waited for is not known here.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+use tou_proto::{ConnectionConfig, Port};
+
+use crate::engine::{Background, Engine};
+use crate::error;
+use crate::hub::{Hub, Interest};
+
+/// A socket, as its handles share it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) background: Background<Hub>,
+    pub(crate) local_addr: SocketAddr,
+    /// For connections that name no configuration of their own; `None` leaves
+    /// it to the endpoint.
+    pub(crate) connection: Option<Arc<ConnectionConfig>>,
+    pub(crate) close_timeout: Duration,
+}
+
+impl Shared {
+    pub(crate) fn engine(&self) -> &Engine<Hub> {
+        self.background.engine()
+    }
+
+    /// The TCP port that is the same as the UDP port.
+    pub(crate) fn udp_port(&self) -> io::Result<Port> {
+        port_of(self.local_addr)
+    }
+
+    /// Waits until everything that was written, and the FINs of all streams
+    /// that were dropped, have arrived. Returns whether they have.
+    pub(crate) fn drain(&self, timeout: Duration) -> io::Result<bool> {
+        let deadline = self.engine().now() + timeout;
+        let drained = self.engine().wait_for(Interest::Progress, Some(deadline), |hub, _| {
+            hub.have_all_left().then_some(())
+        })?;
+        Ok(drained.is_some())
+    }
+
+    /// Closes all streams and listeners, and waits as [`Self::drain`] does.
+    pub(crate) fn close(&self, timeout: Duration) -> io::Result<()> {
+        self.engine().call(Hub::close);
+        if self.drain(timeout)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`.
+        let _ = self.drain(self.close_timeout);
+    }
+}
+
+/// The TCP port that is the same as the UDP port of `addr`.
+pub(crate) fn port_of(addr: SocketAddr) -> io::Result<Port> {
+    Port::new(addr.port()).ok_or_else(|| error::connect(tou_proto::ConnectError::InvalidAddress))
+}

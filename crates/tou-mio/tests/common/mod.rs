@@ -1,0 +1,101 @@
+//! What the tests share: pairs of streams on 127.0.0.1, and data to send.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io::{Read, Write};
+use std::thread::{self, JoinHandle};
+
+use tou_mio::{Builder, TouListener, TouSocket, TouStream};
+
+/// Long enough for anything that is going to happen.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Any port of the loopback interface.
+pub(crate) const LOCAL: &str = "127.0.0.1:0";
+
+/// A stream from a socket of its own to another.
+pub(crate) struct Pair {
+    pub(crate) client: TouStream,
+    pub(crate) server: TouStream,
+    pub(crate) listener: TouListener,
+}
+
+/// A connected pair of streams.
+pub(crate) fn pair() -> Pair {
+    pair_of(TouSocket::builder(), TouSocket::builder())
+}
+
+/// A connected pair of streams, of sockets made by two builders.
+pub(crate) fn pair_of(client: Builder, server: Builder) -> Pair {
+    let listener = server.bind(LOCAL).unwrap().listen().unwrap();
+    let addr = listener.local_addr().unwrap();
+    let client = thread::spawn(move || client.bind(LOCAL).unwrap().connect(addr).unwrap());
+    let (server, peer) = listener.accept().unwrap();
+    let client = client.join().unwrap();
+    assert_eq!(client.local_addr().unwrap(), peer);
+    for stream in [&client, &server] {
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.set_write_timeout(Some(LONG)).unwrap();
+    }
+    Pair { client, server, listener }
+}
+
+/// A server on a thread of its own that echoes what `clients` clients send.
+pub(crate) fn echo_server(clients: usize) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TouListener::bind(LOCAL).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let threads: Vec<_> = listener
+            .incoming()
+            .take(clients)
+            .map(|stream| thread::spawn(move || echo(&stream.unwrap())))
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    (addr, server)
+}
+
+/// Sends back what comes until the peer has no more.
+pub(crate) fn echo(mut stream: &TouStream) {
+    std::io::copy(&mut stream.try_clone().unwrap(), &mut stream).unwrap();
+}
+
+/// `len` octets that do not repeat soon.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut data: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
+    data.truncate(len);
+    data
+}
+
+/// Reads to the end of the stream.
+pub(crate) fn read_all(mut stream: &TouStream) -> Vec<u8> {
+    let mut data = Vec::new();
+    stream.read_to_end(&mut data).unwrap();
+    data
+}
+
+/// Fails without printing megabytes.
+pub(crate) fn assert_same(got: &[u8], sent: &[u8]) {
+    assert_eq!(got.len(), sent.len());
+    assert!(got == sent, "the data arrived damaged");
+}
+
+/// A question and its answer.
+pub(crate) fn round_trip(mut stream: &TouStream, question: &[u8]) {
+    stream.write_all(question).unwrap();
+    let mut answer = vec![0; question.len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_same(&answer, question);
+}

@@ -1,0 +1,326 @@
+//! The receive buffer: bytes in order that wait to be read, and behind them those that wait
+//! for a hole to be filled (RFC 9293 §3.10.7.4, seventh, "process the segment text").
+//!
+//! It must not know segments, when to acknowledge, or how large the window is: its owner
+//! trims what arrives to the window, and so bounds the bytes held. Data in order is always
+//! taken; data out of order is evicted, the furthest first, where it falls into more ranges
+//! than there may be.
+//!
+//! Payload of [`SMALL`] bytes and more is kept as it came and leaves as it came. It keeps the
+//! allocation alive that it is a slice of: who hands in slices of a large buffer copies those
+//! that are the only useful ones in it.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::fmt;
+use core::ops::Range;
+
+use bytes::{Buf, Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use crate::buffer::reassembly::{Reassembly, SMALL, skip};
+use crate::buffer::{copy_prefix, freeze, shrink, tail_capacity, to_usize};
+use crate::seq::StreamPos;
+
+/// What came of [`RecvBuffer::insert`].
+///
+/// Of the bytes handed in, each is counted once as `duplicate`, as `out_of_order`, or in
+/// `advanced`, which has those that were out of order before as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Inserted {
+    /// Bytes by which `next` advanced: in-order data, and what it joined from reassembly.
+    pub advanced: u64,
+    /// New bytes that have to wait for a hole to be filled; also those evicted at once.
+    pub out_of_order: u64,
+    /// Bytes that were already there.
+    pub duplicate: u64,
+    /// In-order data came while other data waited behind a hole: it filled all or part of
+    /// that hole, and wants an immediate ACK (RFC 5681 §4.2).
+    pub filled_gap: bool,
+    /// Out-of-order bytes evicted, the furthest first, to keep the bound on ranges.
+    pub evicted: u64,
+}
+
+/// Bytes received: in order and waiting to be read, and out of order behind a hole.
+pub(crate) struct RecvBuffer {
+    next: StreamPos,
+    /// In order and not read: the bytes before `next`, in `chunks` and then in `tail`.
+    unread: u64,
+    chunks: VecDeque<Bytes>,
+    /// Small payloads, gathered. Never grows past its capacity.
+    tail: BytesMut,
+    /// There only while something waits.
+    reassembly: Option<Box<Reassembly>>,
+    max_ranges: usize,
+}
+
+impl RecvBuffer {
+    /// An empty buffer whose first byte will be at `start`. At most `max_ranges` ranges wait
+    /// out of order.
+    pub(crate) fn new(start: StreamPos, max_ranges: usize) -> Self {
+        Self {
+            next: start,
+            unread: 0,
+            chunks: VecDeque::new(),
+            tail: BytesMut::new(),
+            reassembly: None,
+            max_ranges,
+        }
+    }
+
+    /// Takes `data` that belongs at `at`; the caller has trimmed it to the window. Where it
+    /// overlaps with what is there, what came first stays. O(1) in order with nothing out of
+    /// order, else O(log ranges) amortised.
+    pub(crate) fn insert(&mut self, at: StreamPos, mut data: Bytes) -> Inserted {
+        if at == self.next && self.reassembly.is_none() {
+            let advanced = data.len() as u64;
+            self.push(data);
+            return Inserted { advanced, ..Inserted::default() };
+        }
+        let duplicate = skip(&mut data, self.next.since(at));
+        if data.is_empty() {
+            return Inserted { duplicate, ..Inserted::default() };
+        }
+        let mut inserted = if at > self.next { self.hold(at, data) } else { self.fill(data) };
+        inserted.duplicate += duplicate;
+        inserted
+    }
+
+    /// Copies out and removes the next bytes; returns how many.
+    pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
+        let mut copied = 0;
+        while copied < out.len() {
+            let rest = out.get_mut(copied..).unwrap_or_default();
+            let count = match self.chunks.front_mut() {
+                Some(front) => {
+                    let count = copy_prefix(front, rest);
+                    front.advance(count);
+                    if front.is_empty() {
+                        self.chunks.pop_front();
+                    }
+                    count
+                }
+                None if self.tail.is_empty() => break,
+                None => {
+                    let count = copy_prefix(&self.tail, rest);
+                    self.tail.advance(count);
+                    count
+                }
+            };
+            copied += count;
+        }
+        self.consume(copied);
+        copied
+    }
+
+    /// Removes and returns the next run of bytes, at most `max`, without copying: as long as a
+    /// payload was, or as what was gathered of small ones. `None` if there is nothing to read.
+    pub(crate) fn read_chunk(&mut self, max: usize) -> Option<Bytes> {
+        if max == 0 {
+            return None;
+        }
+        let data = match self.chunks.front_mut() {
+            Some(front) if front.len() > max => front.split_to(max),
+            Some(_) => self.chunks.pop_front()?,
+            None if self.tail.is_empty() => return None,
+            None => self.split_tail(max),
+        };
+        self.consume(data.len());
+        Some(data)
+    }
+
+    /// Removes everything readable and everything out of order; returns how many bytes were
+    /// readable. Later data goes on at `next`.
+    pub(crate) fn discard(&mut self) -> u64 {
+        let unread = self.unread;
+        *self = Self::new(self.next, self.max_ranges);
+        unread
+    }
+
+    /// Drops out-of-order data, for memory pressure. It may have been reported in SACK blocks
+    /// before: RFC 2018 §8 allows it, and its sender will send it again after a timeout.
+    pub(crate) fn drop_out_of_order(&mut self) {
+        self.reassembly = None;
+    }
+
+    /// Copies out the next bytes, leaves them; returns how many.
+    pub(crate) fn peek(&self, out: &mut [u8]) -> usize {
+        let mut copied = 0;
+        for chunk in self.chunks.iter().map(|chunk| &chunk[..]).chain([&self.tail[..]]) {
+            let rest = out.get_mut(copied..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            copied += copy_prefix(chunk, rest);
+        }
+        copied
+    }
+
+    /// Position of the next byte the user reads.
+    pub(crate) fn read_pos(&self) -> StreamPos {
+        self.next.back(self.unread)
+    }
+
+    /// Position of the next byte expected in order: RCV.NXT until SYN and FIN are counted.
+    pub(crate) fn next(&self) -> StreamPos {
+        self.next
+    }
+
+    /// Bytes in order, not yet read.
+    pub(crate) fn unread(&self) -> u64 {
+        self.unread
+    }
+
+    /// Bytes waiting out of order.
+    pub(crate) fn out_of_order(&self) -> u64 {
+        self.reassembly.as_ref().map_or(0, |it| it.bytes())
+    }
+
+    /// True if nothing waits out of order.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        self.reassembly.is_none()
+    }
+
+    /// Ranges to report as SACK blocks (RFC 2018 §4), at most `max`: the one that holds the
+    /// newest arrival first, then those that grew most recently, then the lowest.
+    pub(crate) fn sack_ranges(&self, max: usize) -> SmallVec<[Range<StreamPos>; 4]> {
+        self.reassembly.as_ref().map_or_else(SmallVec::new, |it| it.sack_ranges(max))
+    }
+
+    /// What a D-SACK block reports of a segment that covers `range` (RFC 2883 §4): the first
+    /// run of its bytes that is already held, whether read, in order or out of order. Call
+    /// before `insert`.
+    pub(crate) fn duplicate_part(&self, range: Range<StreamPos>) -> Option<Range<StreamPos>> {
+        if range.is_empty() {
+            return None;
+        }
+        if range.start < self.next {
+            return Some(range.start..range.end.min(self.next));
+        }
+        self.reassembly.as_ref().and_then(|it| it.first_overlap(range))
+    }
+
+    /// The out-of-order block which contains `position`: the second block of a D-SACK report
+    /// about a duplicate above the cumulative acknowledgement (RFC 2883 §4, rule 4).
+    pub(crate) fn block_around(&self, position: StreamPos) -> Option<Range<StreamPos>> {
+        self.reassembly.as_ref().and_then(|it| it.block_around(position))
+    }
+
+    /// Bytes of memory held: capacity, not content, and the bookkeeping. At most one tail's
+    /// worth is missing from it, when part of an allocation is already read. What a payload
+    /// keeps alive beyond itself is not known here.
+    pub(crate) fn memory(&self) -> usize {
+        let chunks = to_usize(self.unread) - self.tail.len();
+        let queue = self.chunks.capacity() * size_of::<Bytes>();
+        let waiting = self.reassembly.as_ref().map_or(0, |it| it.memory());
+        chunks + self.tail.capacity() + queue + waiting
+    }
+
+    /// Takes data behind a hole.
+    fn hold(&mut self, at: StreamPos, data: Bytes) -> Inserted {
+        let len = data.len() as u64;
+        let reassembly = self.reassembly.get_or_insert_default();
+        let duplicate = reassembly.insert(at, data);
+        let evicted = reassembly.evict(self.max_ranges);
+        self.settle();
+        Inserted { out_of_order: len - duplicate, duplicate, evicted, ..Inserted::default() }
+    }
+
+    /// Takes data at `next` while other data waits behind it, and what it joins of that.
+    fn fill(&mut self, mut data: Bytes) -> Inserted {
+        let before = self.next;
+        let mut duplicate = 0;
+        let filled_gap = self.reassembly.is_some();
+        while let Some(reassembly) = &mut self.reassembly
+            && let Some(first) = reassembly.first()
+            && first.since(self.next) <= data.len() as u64
+        {
+            let gap = data.split_to(to_usize(first.since(self.next)));
+            let joined = reassembly.pop_first();
+            self.push(gap);
+            let joins_at = self.next;
+            for piece in joined {
+                self.push(piece);
+            }
+            duplicate += skip(&mut data, self.next.since(joins_at));
+            self.settle();
+        }
+        self.push(data);
+        let advanced = self.next.since(before);
+        Inserted { advanced, duplicate, filled_gap, ..Inserted::default() }
+    }
+
+    /// Appends `data` at `next`.
+    fn push(&mut self, data: Bytes) {
+        let len = data.len() as u64;
+        if data.len() >= SMALL {
+            self.flush_tail();
+            self.chunks.push_back(data);
+        } else if !data.is_empty() {
+            self.gather(&data);
+        }
+        self.next = self.next + len;
+        self.unread += len;
+    }
+
+    /// Copies a small payload into the tail.
+    fn gather(&mut self, data: &[u8]) {
+        let room = self.tail.capacity() - self.tail.len();
+        let (fill, rest) = data.split_at(room.min(data.len()));
+        self.tail.extend_from_slice(fill);
+        if !rest.is_empty() {
+            self.flush_tail();
+            self.tail = BytesMut::with_capacity(tail_capacity(rest.len(), self.unread));
+            self.tail.extend_from_slice(rest);
+        }
+    }
+
+    /// Turns what the tail holds into a chunk. What room it has left stays the tail's.
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(freeze(&mut self.tail));
+        }
+    }
+
+    /// Takes the front of the tail: at least one byte, at most `max`.
+    fn split_tail(&mut self, max: usize) -> Bytes {
+        let len = max.min(self.tail.len());
+        if len >= SMALL {
+            return self.tail.split_to(len).freeze();
+        }
+        // A slice would cost as much as the copy, and keep all of the tail alive.
+        let data = Bytes::copy_from_slice(self.tail.get(..len).unwrap_or_default());
+        self.tail.advance(len);
+        data
+    }
+
+    /// Notes that `count` bytes left; keeps next to no memory when they were the last.
+    fn consume(&mut self, count: usize) {
+        self.unread -= count as u64;
+        shrink(&mut self.chunks);
+        if self.unread == 0 {
+            self.tail = BytesMut::new();
+        }
+    }
+
+    /// Drops an empty reassembly.
+    fn settle(&mut self) {
+        if self.reassembly.as_ref().is_some_and(|it| it.is_empty()) {
+            self.reassembly = None;
+        }
+    }
+}
+
+impl fmt::Debug for RecvBuffer {
+    /// Where it stands; never what it holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvBuffer")
+            .field("read_pos", &self.read_pos())
+            .field("next", &self.next)
+            .field("out_of_order", &self.out_of_order())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

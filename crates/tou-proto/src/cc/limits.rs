@@ -1,0 +1,118 @@
+//! What Reno and CUBIC do alike: the bounds of their windows, growth in slow start, the restart
+//! after idle, and a pace for their windows.
+//!
+//! Must not know how a window grows in congestion avoidance or by how much it shrinks.
+//!
+//! RFC 5681 §3.1 (slow start), RFC 3465 (counting bytes), RFC 5681 §4.1 and RFC 7661 (idle).
+
+use core::time::Duration;
+
+use super::{AckEvent, PathFacts};
+
+/// Segments by which one acknowledgment may open the window in slow start.
+///
+/// RFC 5681 §3.1 says one and RFC 3465 §2.3 two, with a peer in mind that acknowledges every
+/// second segment. A peer that takes in batches acknowledges dozens at once; two would turn its
+/// slow start into a crawl. Eight is what RFC 9406 §4.3 (`L`) takes for a sender without pacing,
+/// and stays below the initial window, a burst that RFC 6928 allows anyway.
+const SEGMENTS_PER_ACK: u64 = 8;
+
+/// The facts of the path in 16 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    initial_window: u32,
+    mss: u32,
+    /// Smoothed round trip in microseconds; zero while unknown.
+    srtt: u32,
+    paced: bool,
+}
+
+impl Limits {
+    pub(super) fn new(facts: &PathFacts) -> Self {
+        let initial_window = u32::try_from(facts.initial_window).unwrap_or(u32::MAX);
+        let mut limits = Self { initial_window, mss: 1, srtt: 0, paced: facts.paced };
+        limits.set_mss(facts.mss);
+        limits
+    }
+
+    /// Takes a segment size; at least one byte, whatever the caller says.
+    pub(super) fn set_mss(&mut self, mss: u64) {
+        self.mss = u32::try_from(mss).unwrap_or(u32::MAX).max(1);
+    }
+
+    /// Segment size in bytes, at least 1. Also the least window there is.
+    pub(super) fn mss(&self) -> u64 {
+        u64::from(self.mss)
+    }
+
+    /// The least slow-start threshold: two segments (RFC 5681 §3.1 equation 4).
+    pub(super) fn min_ssthresh(&self) -> u64 {
+        2 * self.mss()
+    }
+
+    /// The initial window in bytes, at least one segment.
+    pub(super) fn initial_window(&self) -> u64 {
+        u64::from(self.initial_window.max(self.mss))
+    }
+
+    /// Bytes by which this acknowledgment may open the window in slow start.
+    ///
+    /// The limit on one acknowledgment falls away where a pacer keeps the opened window from
+    /// leaving as a burst, but only in the initial slow start (`ssthresh` still without a value):
+    /// later, an acknowledgment that fills a hole can cover much that left the network long ago
+    /// (RFC 3465 §2.3).
+    pub(super) fn slow_start_credit(&self, event: &AckEvent, ssthresh: u64) -> u64 {
+        let initial = ssthresh == u64::MAX;
+        let limit = if initial && self.paced { u64::MAX } else { SEGMENTS_PER_ACK * self.mss() };
+        credit(event).min(limit)
+    }
+
+    /// Notes the round trip, for the pace.
+    pub(super) fn note_srtt(&mut self, srtt: Option<Duration>) {
+        if let Some(srtt) = srtt {
+            self.srtt = u32::try_from(srtt.as_micros()).unwrap_or(u32::MAX).max(1);
+        }
+    }
+
+    /// Bytes a second at which the window is to be sent; `None` without pacing, and before the
+    /// first round trip is known.
+    ///
+    /// Twice the window a round trip in slow start, which doubles it, and else a fifth more than
+    /// the window: the pacer is to prevent bursts, and the window to be the limit.
+    pub(super) fn pacing_rate(&self, cwnd: u64, ssthresh: u64) -> Option<u64> {
+        if !self.paced || self.srtt == 0 {
+            return None;
+        }
+        let (num, den) = if cwnd < ssthresh { (2, 1) } else { (6, 5) };
+        let rate = u128::from(cwnd) * num * 1_000_000 / (den * u128::from(self.srtt));
+        Some(u64::try_from(rate).unwrap_or(u64::MAX))
+    }
+
+    /// Window and threshold after an idle period longer than a retransmission timeout, or `None`
+    /// if the window is small enough to keep.
+    ///
+    /// RFC 5681 §4.1: the restart window is the initial window at most. The threshold remembers
+    /// three quarters of what the path held (RFC 7661 §4.4.3), so that slow start leads back there.
+    pub(super) fn after_idle(&self, cwnd: u64, ssthresh: u64) -> Option<(u64, u64)> {
+        let restart = self.initial_window();
+        (cwnd > restart).then(|| (restart, ssthresh.max(cwnd - cwnd / 4)))
+    }
+}
+
+/// Bytes of an acknowledgment that count for growth: acknowledged cumulatively, and not delivered
+/// before.
+///
+/// A duplicate counts for nothing (RFC 5681 §3.1). Nor does what an earlier SACK reported when a
+/// hole in front of it is filled: it left the network while the window was proportional rate
+/// reduction's, or in slow start after a timeout, long before this acknowledgment.
+pub(super) fn credit(event: &AckEvent) -> u64 {
+    event.acked.min(event.delivered)
+}
+
+/// Opens `cwnd` by `credit` bytes, up to `ssthresh`; returns the credit that is left there for
+/// congestion avoidance.
+pub(super) fn climb(cwnd: &mut u64, ssthresh: u64, credit: u64) -> u64 {
+    let step = credit.min(ssthresh.saturating_sub(*cwnd));
+    *cwnd = cwnd.saturating_add(step);
+    credit - step
+}

@@ -1,0 +1,138 @@
+//! What an endpoint may hold, and what all its connections share.
+
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use super::{ConfigError, ConnectionConfig, require};
+use crate::wire::Checksum;
+
+/// The configuration of an endpoint, checked. Made by
+/// [`EndpointConfig::builder`]; the default is the builder's.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointConfig {
+    pub(crate) fields: EndpointConfigBuilder,
+}
+
+impl EndpointConfig {
+    /// A builder that holds the defaults.
+    pub fn builder() -> EndpointConfigBuilder {
+        EndpointConfigBuilder::default()
+    }
+}
+
+/// Builds an [`EndpointConfig`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct EndpointConfigBuilder {
+    pub(crate) connection: Arc<ConnectionConfig>,
+    pub(crate) mtu: u16,
+    pub(crate) checksum: Checksum,
+    pub(crate) max_connections: usize,
+    pub(crate) max_time_wait: usize,
+    pub(crate) time_wait: Duration,
+    pub(crate) ephemeral_ports: (u16, u16),
+    pub(crate) stray_replies_per_second: u32,
+}
+
+impl Default for EndpointConfigBuilder {
+    /// Each default is explained at the method that sets it.
+    fn default() -> Self {
+        Self {
+            connection: Arc::new(ConnectionConfig::default()),
+            mtu: 1_500,
+            checksum: Checksum::Carrier,
+            max_connections: 65_536,
+            max_time_wait: 65_536,
+            time_wait: Duration::from_secs(60),
+            ephemeral_ports: (20_480, 65_535),
+            stray_replies_per_second: 1_000,
+        }
+    }
+}
+
+impl EndpointConfigBuilder {
+    /// The configuration of connections that name none of their own.
+    pub fn with_connection(mut self, connection: Arc<ConnectionConfig>) -> Self {
+        self.connection = connection;
+        self
+    }
+
+    /// Largest IP packet the local interface sends, in bytes, 576 to 65,535:
+    /// what the announced MSS is derived from (RFC 9293 §3.7.1). Default: 1500.
+    pub fn with_mtu(mut self, bytes: u16) -> Self {
+        self.mtu = bytes;
+        self
+    }
+
+    /// Who checks that segments arrive undamaged. Default: the carrier (UDP).
+    pub fn with_checksum(mut self, checksum: Checksum) -> Self {
+        self.checksum = checksum;
+        self
+    }
+
+    /// How many connections there may be at once. Default: 65,536.
+    pub fn with_max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// How many connections are remembered in TIME-WAIT; the oldest make room.
+    /// Default: 65,536.
+    pub fn with_max_time_wait(mut self, connections: usize) -> Self {
+        self.max_time_wait = connections;
+        self
+    }
+
+    /// How long TIME-WAIT lasts. Default: 60 s, twice a segment lifetime of 30 s
+    /// instead of RFC 9293 §3.4.2's two minutes, as deployed TCPs do.
+    pub fn with_time_wait(mut self, duration: Duration) -> Self {
+        self.time_wait = duration;
+        self
+    }
+
+    /// First and last port for connections that name no local port (RFC 6056).
+    /// Default: 20480 to 65535, so that the first octet of a datagram is none
+    /// of STUN's, TURN's or DTLS's (RFC 7983).
+    pub fn with_ephemeral_ports(mut self, first: u16, last: u16) -> Self {
+        self.ephemeral_ports = (first, last);
+        self
+    }
+
+    /// How many resets and other answers to segments without a connection are
+    /// sent in one second. Default: 1,000.
+    pub fn with_stray_replies_per_second(mut self, replies: u32) -> Self {
+        self.stray_replies_per_second = replies;
+        self
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// The first value that breaks its rule.
+    pub fn build(self) -> Result<Arc<EndpointConfig>, ConfigError> {
+        require(self.mtu >= 576, "mtu", "at least 576")?;
+        require(self.max_connections >= 1, "max_connections", "at least 1")?;
+        require(u32::try_from(self.max_connections).is_ok(), "max_connections", "below 2^32")?;
+        require(!self.time_wait.is_zero(), "time_wait", "longer than nothing")?;
+        let (first, last) = self.ephemeral_ports;
+        require(1 <= first && first <= last, "ephemeral_ports", "1 <= first <= last")?;
+        Ok(Arc::new(EndpointConfig { fields: self }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_wrong_values_are_named() {
+        assert!(EndpointConfig::builder().build().is_ok());
+        let field = |builder: EndpointConfigBuilder| builder.build().unwrap_err().field();
+        let builder = EndpointConfig::builder;
+        assert_eq!(field(builder().with_mtu(575)), "mtu");
+        assert_eq!(field(builder().with_max_connections(0)), "max_connections");
+        assert_eq!(field(builder().with_time_wait(Duration::ZERO)), "time_wait");
+        assert_eq!(field(builder().with_ephemeral_ports(0, 9)), "ephemeral_ports");
+        assert_eq!(field(builder().with_ephemeral_ports(9, 8)), "ephemeral_ports");
+    }
+}

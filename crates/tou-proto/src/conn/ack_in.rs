@@ -1,0 +1,150 @@
+//! What an acknowledgment does (RFC 9293 §3.10.7.4, fifth): to the
+//! scoreboard, to the congestion window, to the send buffer and to the state.
+
+use core::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::cc::{AckEvent, CongestionEvent, Controller};
+use crate::recovery::{AckInfo, AckOutcome};
+use crate::seq::StreamPos;
+use crate::time::Instant;
+use crate::wire::SegmentFlags;
+
+use super::Connection;
+use super::input::Arrival;
+use super::state::State;
+use super::verdict::{AckVerdict, judge_ack};
+
+impl Connection {
+    /// Processes the ACK field in a synchronized state. Returns whether the
+    /// rest of the segment is to be processed.
+    pub(super) fn input_ack(&mut self, now: Instant, seg: &Arrival<'_>) -> bool {
+        match judge_ack(&self.snd, seg.ack) {
+            AckVerdict::Challenge => {
+                self.challenge(now);
+                return false;
+            }
+            AckVerdict::Old => return true,
+            AckVerdict::Acceptable => {}
+        }
+        if self.may_tell_news(seg) {
+            let outcome = self.apply_ack(now, seg);
+            if outcome.acked > 0 {
+                self.on_acked(now, seg.ack);
+            }
+            self.adjust_window(now, seg, &outcome);
+        }
+        self.update_send_window(seg);
+        self.on_our_fin_acked(now);
+        self.state != State::Closed
+    }
+
+    /// Whether the ACK says anything about what we sent: not so on most segments
+    /// of a bulk transfer in the other direction.
+    fn may_tell_news(&self, seg: &Arrival<'_>) -> bool {
+        seg.ack != self.snd.una
+            || !seg.header.options.sack.is_empty()
+            || (seg.payload.is_empty() && self.recovery.outstanding() > 0)
+    }
+
+    /// Tells the scoreboard.
+    fn apply_ack(&mut self, now: Instant, seg: &Arrival<'_>) -> AckOutcome {
+        let timestamps =
+            seg.header.options.timestamps.filter(|_| self.negotiated.timestamps && seg.ack > self.snd.iss);
+        let tsecr = timestamps.map(|timestamps| timestamps.tsecr);
+        let sack: SmallVec<[Range<StreamPos>; 4]> = if self.negotiated.sack {
+            let position = |seq| self.snd.una.nearest(seq);
+            let blocks = seg.header.options.sack.iter();
+            blocks.map(|block| position(block.left)..position(block.right)).collect()
+        } else {
+            SmallVec::new()
+        };
+        let outcome = self.recovery.on_ack(&AckInfo {
+            now,
+            ack: seg.ack,
+            sack: &sack,
+            ts_rtt: tsecr.and_then(|tsecr| self.timestamps.round_trip(now, tsecr)),
+            tsecr,
+            duplicate: self.is_duplicate_ack(seg),
+        });
+        self.counters.dsacks_received += u64::from(outcome.dsack);
+        outcome
+    }
+
+    /// RFC 5681 §2's five conditions.
+    fn is_duplicate_ack(&self, seg: &Arrival<'_>) -> bool {
+        self.recovery.outstanding() > 0
+            && seg.payload.is_empty()
+            && !seg.flags().intersects(SegmentFlags::SYN | SegmentFlags::FIN)
+            && seg.ack == self.snd.una
+            && seg.window == self.snd.wnd
+    }
+
+    /// New data was acknowledged: it need not be kept.
+    fn on_acked(&mut self, now: Instant, ack: StreamPos) {
+        let before = self.send.start();
+        self.snd.una = ack;
+        self.send.release_to(ack.min(self.send.end()));
+        self.counters.bytes_acked += self.send.start().since(before);
+        self.progress_at = now;
+        if self.snd.up.is_some_and(|up| up <= ack) {
+            self.snd.up = None;
+        }
+        self.flags.tail_probe = false;
+        self.interest.on_room(self.send_room(), self.send_limit());
+    }
+
+    /// Loss, delivery and mistakes, as the congestion controller sees them.
+    fn adjust_window(&mut self, now: Instant, seg: &Arrival<'_>, outcome: &AckOutcome) {
+        let Some(congestion) = &mut self.congestion else { return };
+        if outcome.spurious {
+            congestion.on_spurious(now);
+            self.counters.spurious_recoveries += 1;
+        }
+        if outcome.loss_found || outcome.probe_repaired_loss {
+            let flight_size = outcome.prior_outstanding;
+            congestion.on_congestion(&CongestionEvent { now, flight_size, ecn: false });
+            if outcome.loss_found {
+                self.recovery.enter_recovery(congestion.ssthresh());
+                self.counters.fast_recoveries += 1;
+            }
+        }
+        if outcome.delivered == 0 {
+            self.recovery.on_recovery_ack(outcome);
+            return;
+        }
+        self.recovery.on_recovery_ack(outcome);
+        congestion.on_ack(&AckEvent {
+            now,
+            acked: outcome.acked,
+            delivered: outcome.delivered,
+            prior_in_flight: outcome.prior_in_flight,
+            in_flight: outcome.in_flight,
+            rtt_sample: outcome.rtt_sample,
+            srtt: self.recovery.srtt(),
+            min_rtt: self.recovery.min_rtt(),
+            ack_pos: seg.ack.raw(),
+            sent_pos: self.snd.nxt.raw(),
+            app_limited: outcome.app_limited,
+            in_recovery: self.recovery.in_fast_recovery(),
+        });
+    }
+
+    /// The states that wait for the acknowledgment of our FIN (RFC 9293
+    /// §3.10.7.4, fifth: FIN-WAIT-1, CLOSING, LAST-ACK).
+    fn on_our_fin_acked(&mut self, now: Instant) {
+        if !self.is_fin_acked() {
+            return;
+        }
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                self.progress_at = now;
+            }
+            State::Closing => self.enter_time_wait(),
+            State::LastAck => self.finish(),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! When to acknowledge (RFC 9293 §3.8.6.3, RFC 5681 §4.2), what duplicate to
+//! report (RFC 2883), and how many challenge ACKs to give (RFC 5961 §7).
+//!
+//! Knows how much arrived and when; nothing of sequence checks or of how an
+//! acknowledgment is sent.
+
+use core::ops::Range;
+use core::time::Duration;
+
+use crate::seq::StreamPos;
+use crate::time::Instant;
+
+/// What is owed to the peer in acknowledgments.
+#[derive(Debug, Default)]
+pub(crate) struct AckPolicy {
+    /// An acknowledgment is to go out with the next output.
+    is_due: bool,
+    /// When one that was delayed goes out at the latest.
+    deadline: Option<Instant>,
+    /// Bytes of data that arrived in order since the last acknowledgment.
+    unacknowledged: u64,
+    /// The largest segment the peer has sent, as an estimate of what
+    /// "full-sized" means to it.
+    peer_segment: u64,
+    /// A duplicate arrival to report once (RFC 2883 §4).
+    dsack: Option<Range<StreamPos>>,
+    challenges: ChallengeLimit,
+}
+
+impl AckPolicy {
+    /// A segment with `segment` bytes of data arrived, and what is in order
+    /// grew by `advanced`.
+    pub(crate) fn on_data(&mut self, advanced: u64, segment: u64) {
+        self.unacknowledged += advanced;
+        self.peer_segment = self.peer_segment.max(segment);
+    }
+
+    /// The segment just taken in must be acknowledged at once: it was out of
+    /// order, filled a gap, was a duplicate, or carried a FIN.
+    pub(crate) fn require(&mut self) {
+        self.is_due = true;
+    }
+
+    /// A duplicate of `range` arrived.
+    pub(crate) fn report_duplicate(&mut self, range: Range<StreamPos>) {
+        self.dsack = Some(range);
+        self.is_due = true;
+    }
+
+    /// All segments that were waiting have been taken in (RFC 9293 MUST-58 and
+    /// MUST-59: one decision for what was there together). Two full-sized
+    /// segments' worth is acknowledged at once, less may wait for `delay`.
+    pub(crate) fn end_of_batch(&mut self, now: Instant, delay: Duration) {
+        if self.unacknowledged == 0 {
+            return;
+        }
+        if self.unacknowledged >= 2 * self.peer_segment || delay.is_zero() {
+            self.is_due = true;
+        } else if self.deadline.is_none() {
+            self.deadline = Some(now + delay);
+        }
+    }
+
+    /// An acknowledgment went out, alone or with data.
+    pub(crate) fn on_sent(&mut self) {
+        self.is_due = false;
+        self.deadline = None;
+        self.unacknowledged = 0;
+        self.dsack = None;
+    }
+
+    /// Time has passed.
+    pub(crate) fn on_timeout(&mut self, now: Instant) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.is_due = true;
+            self.deadline = None;
+        }
+    }
+
+    /// Asks for a challenge ACK (RFC 5961 §3.2, §4.2, §5.2); `false` if the
+    /// limit of RFC 5961 §7 forbids one now.
+    pub(crate) fn challenge(&mut self, now: Instant) -> bool {
+        let allowed = self.challenges.allow(now);
+        self.is_due |= allowed;
+        allowed
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(crate) fn dsack(&self) -> Option<Range<StreamPos>> {
+        self.dsack.clone()
+    }
+
+    /// The largest segment the peer has sent.
+    pub(crate) fn peer_segment(&self) -> u64 {
+        self.peer_segment
+    }
+}
+
+/// At most [`CHALLENGES`] in each period of [`CHALLENGE_PERIOD`], counted for
+/// each connection by itself: a limit shared by connections would tell an
+/// attacker on one about the others (CVE-2016-5696).
+#[derive(Debug, Default)]
+struct ChallengeLimit {
+    period: Option<Instant>,
+    given: u32,
+}
+
+impl ChallengeLimit {
+    fn allow(&mut self, now: Instant) -> bool {
+        let is_over = |start: Instant| now.saturating_since(start) >= CHALLENGE_PERIOD;
+        if self.period.is_none_or(is_over) {
+            self.period = Some(now);
+            self.given = 0;
+        }
+        self.given = self.given.saturating_add(1);
+        self.given <= CHALLENGES
+    }
+}
+
+/// As many as FreeBSD gives; a peer that rebooted needs one.
+const CHALLENGES: u32 = 5;
+const CHALLENGE_PERIOD: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(40);
+
+    #[test]
+    fn every_second_full_sized_segment_is_acknowledged_at_once() {
+        let mut acks = AckPolicy::default();
+        let now = Instant::from_secs(1);
+        acks.on_data(1_000, 1_000);
+        acks.end_of_batch(now, DELAY);
+        assert!(!acks.is_due());
+        assert_eq!(acks.deadline(), Some(now + DELAY));
+        acks.on_data(1_000, 1_000);
+        acks.end_of_batch(now, DELAY);
+        assert!(acks.is_due());
+        acks.on_sent();
+        assert!(!acks.is_due());
+        assert_eq!(acks.deadline(), None);
+    }
+
+    #[test]
+    fn a_lone_segment_is_acknowledged_after_the_delay() {
+        let mut acks = AckPolicy::default();
+        acks.on_data(10, 10);
+        acks.end_of_batch(Instant::ZERO, DELAY);
+        acks.on_data(5, 5);
+        let later = Instant::ZERO + Duration::from_millis(30);
+        acks.end_of_batch(later, DELAY);
+        assert_eq!(acks.deadline(), Some(Instant::ZERO + DELAY), "the first one's delay holds");
+        acks.on_timeout(later);
+        assert!(!acks.is_due());
+        acks.on_timeout(Instant::ZERO + DELAY);
+        assert!(acks.is_due());
+    }
+
+    #[test]
+    fn challenges_are_limited_for_each_second() {
+        let mut acks = AckPolicy::default();
+        let given = |acks: &mut AckPolicy, now| (0..10).filter(|_| acks.challenge(now)).count();
+        assert_eq!(given(&mut acks, Instant::from_millis(500)), 5);
+        assert_eq!(given(&mut acks, Instant::from_millis(1_499)), 0);
+        assert_eq!(given(&mut acks, Instant::from_millis(1_500)), 5);
+    }
+}

@@ -1,0 +1,270 @@
+//! Opening a connection: actively, passively, from both sides at once
+//! (RFC 9293 §3.5), and what the SYNs' options settle.
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::buffer::{RecvAutotune, RecvBuffer, SendBuffer};
+use crate::cc::{AnyController, Controller, PathFacts};
+use crate::config::{ConnectionConfig, MIN_MSS};
+use crate::id::Port;
+use crate::recovery::{Recovery, RecoveryConfig};
+use crate::seq::{SeqNumber, StreamPos};
+use crate::stats::ConnectionCounters;
+use crate::time::Instant;
+use crate::wire::{Checksum, SegmentFlags, SegmentHeader, SegmentOptions};
+
+use super::ack_out::AckPolicy;
+use super::close::Owner;
+use super::input::{Arrival, Disposition};
+use super::pacing::Pacer;
+use super::persist::Persist;
+use super::pmtu::SegmentSize;
+use super::state::State;
+use super::tcb::{Negotiated, Ports, RecvSpace, SendSpace, TimestampState};
+use super::user::Interest;
+use super::{Connection, Flags};
+
+/// What a connection must be told to begin.
+#[derive(Clone, Debug)]
+pub struct OpenParams {
+    /// The configuration.
+    pub config: Arc<ConnectionConfig>,
+    /// Who checks that segments arrive undamaged.
+    pub checksum: Checksum,
+    /// This side's TCP port.
+    pub local_port: Port,
+    /// The peer's TCP port.
+    pub peer_port: Port,
+    /// The initial sequence number (RFC 6528: unpredictable, and later ones for
+    /// the same ports lie ahead).
+    pub isn: SeqNumber,
+    /// The offset of the timestamp clock (RFC 7323 §5.4).
+    pub timestamp_offset: u32,
+    /// The largest segment that the interface carries, in bytes of options and
+    /// data: what is announced (RFC 9293 §3.7.1).
+    pub mss: u16,
+    /// What a peer takes that announces no MSS: 536 over IPv4, 1220 over IPv6
+    /// (RFC 9293 §3.7.1, MUST-15).
+    pub default_mss: u16,
+}
+
+/// Shift counts above this are taken for this (RFC 7323 §2.3).
+const MAX_WINDOW_SHIFT: u8 = 14;
+
+impl Connection {
+    /// Opens actively (RFC 9293 §3.10.1): a SYN is ready to be sent.
+    #[must_use]
+    pub fn connect(now: Instant, params: OpenParams) -> Self {
+        Self::new(now, params, State::SynSent)
+    }
+
+    /// Opens passively for a SYN that came to a listener (RFC 9293 §3.10.7.2,
+    /// third): a SYN-ACK is ready to be sent. `payload` is the SYN's data.
+    #[must_use]
+    pub fn accept(now: Instant, params: OpenParams, syn: &SegmentHeader, payload: Bytes) -> Self {
+        let mut conn = Self::new(now, params, State::SynReceived);
+        conn.is_passive = true;
+        conn.counters.segments_received = 1;
+        let irs = StreamPos::first(syn.seq);
+        let seg = Arrival::new(irs, conn.snd.nxt, 0, syn, payload);
+        conn.on_peer_syn(now, seg);
+        conn
+    }
+
+    fn new(now: Instant, params: OpenParams, state: State) -> Self {
+        let OpenParams { config, checksum, local_port, peer_port, isn, .. } = params;
+        let fields = &config.fields;
+        let mss = fields.max_mss.unwrap_or(u16::MAX).min(params.mss).max(MIN_MSS);
+        let iss = StreamPos::first(isn);
+        let recovery = RecoveryConfig {
+            rto_initial: fields.rto_initial,
+            rto_min: fields.rto_min,
+            rto_max: fields.rto_max,
+            dupthresh: fields.dupthresh,
+            max_ack_delay: MAX_ACK_DELAY,
+        };
+        Self {
+            checksum,
+            ports: Ports { local: local_port, peer: peer_port },
+            state,
+            owner: Owner::Held,
+            is_passive: false,
+            snd: SendSpace::new(iss),
+            rcv: RecvSpace::unknown(),
+            negotiated: Negotiated::default(),
+            timestamps: TimestampState::new(params.timestamp_offset),
+            segment_size: SegmentSize::new(mss),
+            announced_mss: mss,
+            peer_mss: params.default_mss,
+            send: SendBuffer::new(iss + 1),
+            recv: RecvBuffer::new(StreamPos::default(), fields.max_reassembly_ranges),
+            autotune: RecvAutotune::new(fields.recv_buffer, fields.recv_buffer_max),
+            recovery: Recovery::new(recovery, u64::from(mss)),
+            congestion: None,
+            acks: AckPolicy::default(),
+            persist: Persist::default(),
+            pacer: Pacer::default(),
+            flags: Flags { nodelay: fields.nodelay, ..Flags::default() },
+            interest: Interest::default(),
+            progress_at: now,
+            heard_at: now,
+            sent_at: now,
+            keepalive_probes: 0,
+            error: None,
+            counters: ConnectionCounters::default(),
+            config,
+        }
+    }
+
+    /// Options of our SYN or SYN-ACK. A SYN-ACK offers only what the SYN did.
+    pub(super) fn syn_options(&self, now: Instant) -> SegmentOptions {
+        let fields = &self.config.fields;
+        let is_answer = self.state == State::SynReceived;
+        let timestamps = if is_answer { self.negotiated.timestamps } else { fields.timestamps };
+        let scaling = fields.window_scaling && (!is_answer || self.flags.peer_scales);
+        SegmentOptions {
+            mss: Some(self.announced_mss),
+            window_scale: scaling.then(|| self.config.window_shift()),
+            sack_permitted: if is_answer { self.negotiated.sack } else { fields.sack },
+            timestamps: timestamps.then(|| self.timestamp_option(now)),
+            ..SegmentOptions::default()
+        }
+    }
+
+    /// A segment arrives in SYN-SENT (RFC 9293 §3.10.7.3).
+    pub(super) fn input_syn_sent(&mut self, now: Instant, seg: Arrival<'_>) -> Disposition {
+        let flags = seg.flags();
+        // First, check the ACK bit. Nothing but our SYN can be acknowledged.
+        let acks_syn = flags.contains(SegmentFlags::ACK);
+        if acks_syn && (seg.ack <= self.snd.iss || seg.ack > self.snd.nxt) {
+            return Disposition::reset_unless(flags.contains(SegmentFlags::RST));
+        }
+        // Second, check the RST bit. One without ACK could be anybody's.
+        if flags.contains(SegmentFlags::RST) {
+            if acks_syn {
+                self.fail(crate::error::ConnectionError::Refused);
+            }
+            return Disposition::Done;
+        }
+        // Fourth, check the SYN bit.
+        if !flags.contains(SegmentFlags::SYN) {
+            return Disposition::Done;
+        }
+        self.heard_at = now;
+        let (seq, ack, window) = (seg.seq, seg.ack, seg.window);
+        self.on_peer_syn(now, seg);
+        if acks_syn {
+            self.on_syn_acked(now, ack);
+            self.establish(now, seq, ack, window);
+            self.acks.require();
+        } else {
+            // Simultaneous open: our SYN goes out again, now with an ACK.
+            self.state = State::SynReceived;
+            self.recovery.mark_all_lost();
+        }
+        Disposition::Done
+    }
+
+    /// Notes what the peer's SYN says, and keeps data and FIN that came with
+    /// it until the connection is established.
+    fn on_peer_syn(&mut self, now: Instant, seg: Arrival<'_>) {
+        let fields = &self.config.fields;
+        let options = &seg.header.options;
+        self.rcv.irs = seg.seq;
+        self.rcv.nxt = seg.seq + 1;
+        self.rcv.last_ack_sent = self.rcv.nxt;
+        self.recv = RecvBuffer::new(self.rcv.nxt, fields.max_reassembly_ranges);
+        self.rcv.edge = self.rcv.nxt + self.autotune.limit().min(u64::from(u16::MAX));
+
+        self.peer_mss = options.mss.unwrap_or(self.peer_mss);
+        let peer_mss = self.peer_mss.max(MIN_MSS);
+        self.segment_size = SegmentSize::new(self.segment_size.mss().min(peer_mss));
+        self.negotiated.sack = fields.sack && options.sack_permitted;
+        if let (true, Some(timestamps)) = (fields.timestamps, options.timestamps) {
+            self.negotiated.timestamps = true;
+            self.timestamps.set_recent(now, timestamps.tsval);
+        }
+        if let (true, Some(shift)) = (fields.window_scaling, options.window_scale) {
+            self.negotiated.snd_shift = shift.min(MAX_WINDOW_SHIFT);
+            self.negotiated.rcv_shift = self.config.window_shift();
+            self.flags.peer_scales = true;
+        }
+        if seg.header.flags.contains(SegmentFlags::URG) {
+            self.note_urgent(&seg);
+        }
+        if seg.header.flags.contains(SegmentFlags::FIN) {
+            self.rcv.fin = Some(seg.data_start() + seg.payload.len() as u64);
+        }
+        let room = self.rcv.edge.since(seg.data_start());
+        let mut payload = seg.payload;
+        payload.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        if !payload.is_empty() {
+            self.recv.insert(self.rcv.nxt, payload);
+        }
+    }
+
+    /// Our SYN is acknowledged: the first round-trip sample.
+    pub(super) fn on_syn_acked(&mut self, now: Instant, ack: StreamPos) {
+        self.recovery.on_ack(&crate::recovery::AckInfo {
+            now,
+            ack,
+            sack: &[],
+            ts_rtt: None,
+            tsecr: None,
+            duplicate: false,
+        });
+        self.snd.una = ack;
+        self.progress_at = now;
+    }
+
+    /// Enters ESTABLISHED (RFC 9293 §3.10.7.3 and §3.10.7.4, fifth).
+    pub(super) fn establish(&mut self, now: Instant, seq: StreamPos, ack: StreamPos, window: u64) {
+        self.state = State::Established;
+        self.snd.wnd = window;
+        self.snd.max_wnd = window;
+        self.snd.wl1 = seq;
+        self.snd.wl2 = ack;
+        let mss = self.mss();
+        self.recovery.set_sack(self.negotiated.sack);
+        self.recovery.set_mss(mss);
+        self.recovery.on_established(self.flags.syn_retransmitted);
+        let facts = PathFacts::new(mss, self.initial_window(mss));
+        self.congestion = Some(AnyController::new(&self.config.fields.congestion, &facts));
+        self.interest.on_connected();
+        // What came with the SYN counts from now on.
+        let early = self.recv.next().since(self.rcv.nxt);
+        if early > 0 {
+            self.on_in_order_data(now, early, early);
+        }
+        if self.flags.fin_queued {
+            self.state = State::FinWait1;
+        }
+        self.process_fin(now);
+    }
+
+    /// RFC 6928's initial window, or one segment after a lost SYN (RFC 5681
+    /// §3.1).
+    fn initial_window(&self, mss: u64) -> u64 {
+        if self.flags.syn_retransmitted {
+            return mss;
+        }
+        let standard = (10 * mss).min((2 * mss).max(14_600));
+        self.config.fields.initial_window.unwrap_or(standard).max(mss)
+    }
+
+    /// A controller's facts changed: the segment size fell.
+    pub(super) fn on_segment_size(&mut self) {
+        let mss = self.mss();
+        self.recovery.set_mss(mss);
+        if let Some(congestion) = &mut self.congestion {
+            congestion.on_mss(mss);
+        }
+        self.counters.mtu_fallbacks += 1;
+    }
+}
+
+/// How long peers delay acknowledgments, as a tail loss probe assumes (RFC 8985
+/// §7.2).
+const MAX_ACK_DELAY: core::time::Duration = core::time::Duration::from_millis(200);

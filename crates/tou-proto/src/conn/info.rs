@@ -1,0 +1,39 @@
+//! The snapshot that users read.
+
+use crate::cc::Controller;
+use crate::stats::ConnectionInfo;
+
+use super::Connection;
+
+impl Connection {
+    /// The connection as it is now.
+    #[must_use]
+    pub fn info(&self) -> ConnectionInfo {
+        let congestion = self.congestion.as_ref();
+        ConnectionInfo {
+            state: self.state,
+            srtt: self.recovery.srtt(),
+            rttvar: self.recovery.rttvar(),
+            min_rtt: self.recovery.min_rtt(),
+            rto: self.recovery.rto(),
+            cwnd: congestion.map_or(0, |_| self.cwnd()),
+            ssthresh: congestion.map_or(u64::MAX, Controller::ssthresh),
+            congestion: congestion.map_or("", Controller::name),
+            in_flight: self.recovery.in_flight(),
+            outstanding: self.recovery.outstanding(),
+            snd_wnd: self.snd.wnd,
+            rcv_wnd: self.rcv.wnd(),
+            mss: self.mss(),
+            peer_mss: self.peer_mss,
+            window_shifts: (self.negotiated.snd_shift, self.negotiated.rcv_shift),
+            timestamps: self.negotiated.timestamps,
+            sack: self.negotiated.sack,
+            send_queue: self.send.len(),
+            recv_queue: self.recv.unread(),
+            reassembly_queue: self.recv.out_of_order(),
+            recv_buffer: self.autotune.limit(),
+            reordering_seen: self.recovery.reordering_seen(),
+            counters: self.counters,
+        }
+    }
+}

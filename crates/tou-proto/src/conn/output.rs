@@ -1,0 +1,307 @@
+//! Carries decisions out: builds segments, fills batches, and notes what was
+//! sent. It judges nothing; `schedule` did.
+
+use core::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::cc::{Controller, SentEvent};
+use crate::machine::TransmitBuf;
+use crate::recovery::Transmission;
+use crate::seq::StreamPos;
+use crate::time::Instant;
+use crate::wire::{
+    SackBlock, SackBlocks, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps,
+};
+
+use super::Connection;
+use super::persist::Kind;
+use super::schedule::{Decision, Plan, Reason};
+use super::state::State;
+
+/// What [`Connection::poll_transmit`] put into the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// How many segments.
+    pub segments: usize,
+    /// Octets from the start of one to the next, head- and tailroom included.
+    pub stride: usize,
+}
+
+/// A segment about to be emitted.
+struct Built {
+    header: SegmentHeader,
+    header_len: usize,
+    data: Range<StreamPos>,
+    /// It says everything that an acknowledgment owes.
+    acks_all: bool,
+}
+
+impl Built {
+    fn len(&self) -> usize {
+        self.header_len + usize::try_from(self.data_len()).unwrap_or(usize::MAX)
+    }
+
+    fn data_len(&self) -> u64 {
+        self.data.end.since(self.data.start)
+    }
+}
+
+impl Connection {
+    /// Fills `buf` with the segments that may be sent now, as many as fit: all
+    /// of one size, only the last may be shorter. `None` when there is nothing
+    /// to send now.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Filled> {
+        buf.clear();
+        let mut segments = 0;
+        let mut size = 0;
+        while let Decision::Send(plan) = self.schedule(now) {
+            let built = self.build(now, &plan);
+            let len = built.len();
+            if segments > 0 && (len > size || !buf.has_room(segments, len)) {
+                break;
+            }
+            self.emit(&built, buf.push(len));
+            self.on_emitted(now, &plan, &built);
+            segments += 1;
+            if segments == 1 {
+                size = len;
+            } else if len < size {
+                break;
+            }
+        }
+        if segments == 0 {
+            return None;
+        }
+        self.settle(now);
+        Some(Filled { segments, stride: buf.headroom() + size + buf.tailroom() })
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to send.
+    #[must_use]
+    pub fn wants_transmit(&self, now: Instant) -> bool {
+        matches!(self.schedule(now), Decision::Send(_))
+    }
+
+    fn emit(&mut self, built: &Built, segment: &mut [u8]) {
+        if let Some(data) = segment.get_mut(built.header_len..) {
+            let copied = self.send.copy_to(built.data.start, data);
+            debug_assert_eq!(copied, data.len(), "scheduled data is in the send buffer");
+        }
+        let written = built.header.emit(self.checksum, segment);
+        debug_assert_eq!(written, built.header_len);
+    }
+
+    fn build(&self, now: Instant, plan: &Plan) -> Built {
+        let nothing = self.snd.nxt..self.snd.nxt;
+        match plan {
+            Plan::Stream(range, _) => self.build_stream(now, range),
+            Plan::Ack => self.build_header(now, self.snd.nxt, SegmentFlags::ACK, nothing),
+            // RFC 9293 §3.8.4: SND.NXT - 1, so that the peer must answer.
+            Plan::Keepalive => {
+                self.build_header(now, self.snd.nxt.back(1), SegmentFlags::ACK, nothing)
+            }
+            Plan::Reset => {
+                let flags = SegmentFlags::RST | SegmentFlags::ACK;
+                let mut built = self.build_header(now, self.snd.nxt, flags, nothing);
+                // RFC 7323 §3.2 allows a reset without timestamps; without any
+                // option it is what every peer takes.
+                built.header.options = SegmentOptions::default();
+                built.header_len = built.header.encoded_len();
+                built
+            }
+        }
+    }
+
+    fn build_stream(&self, now: Instant, range: &Range<StreamPos>) -> Built {
+        let mut flags = SegmentFlags::EMPTY;
+        let mut data = range.start.max(self.send.start())..range.end.min(self.send.end());
+        if range.start == self.snd.iss {
+            flags |= SegmentFlags::SYN;
+            data = self.snd.iss + 1..self.snd.iss + 1;
+        }
+        if self.state != State::SynSent {
+            flags |= SegmentFlags::ACK;
+        }
+        data.end = data.end.max(data.start);
+        if data.end == self.send.end() && data.end > data.start {
+            // Nothing more is there to be waited for (RFC 9293 MUST-61).
+            flags |= SegmentFlags::PSH;
+        }
+        if self.flags.fin_queued && range.end == self.stream_end() {
+            flags |= SegmentFlags::FIN;
+        }
+        let mut built = self.build_header(now, range.start, flags, data);
+        if let Some(up) = self.snd.up.filter(|up| *up > range.start) {
+            built.header.flags |= SegmentFlags::URG;
+            // RFC 6093 §3: the pointer says "after the last urgent byte".
+            built.header.urgent = u16::try_from(up.since(range.start)).unwrap_or(u16::MAX);
+        }
+        built
+    }
+
+    fn build_header(
+        &self,
+        now: Instant,
+        seq: StreamPos,
+        flags: SegmentFlags,
+        data: Range<StreamPos>,
+    ) -> Built {
+        let is_syn = flags.contains(SegmentFlags::SYN);
+        let mut acks_all = true;
+        let options = if is_syn {
+            self.syn_options(now)
+        } else {
+            let mut options = SegmentOptions {
+                timestamps: self.negotiated.timestamps.then(|| self.timestamp_option(now)),
+                ..SegmentOptions::default()
+            };
+            let data_len = data.end.since(data.start);
+            acks_all = self.add_sack(&mut options, data_len);
+            options
+        };
+        let has_ack = flags.contains(SegmentFlags::ACK);
+        let header = SegmentHeader {
+            src_port: self.ports.local,
+            dst_port: self.ports.peer,
+            seq: seq.seq(),
+            ack: if has_ack { self.rcv.nxt.seq() } else { StreamPos::default().seq() },
+            flags,
+            window: self.window_field(is_syn),
+            urgent: 0,
+            options,
+        };
+        Built { header_len: header.encoded_len(), header, data, acks_all }
+    }
+
+    pub(super) fn timestamp_option(&self, now: Instant) -> Timestamps {
+        Timestamps { tsval: self.timestamps.tsval(now), tsecr: self.timestamps.tsecr() }
+    }
+
+    /// Adds the SACK blocks that are owed (RFC 2018 §4, RFC 2883 §4), if they
+    /// fit beside `data_len` bytes of data; if not, an acknowledgment by itself
+    /// will carry them. Returns whether nothing was left out.
+    fn add_sack(&self, options: &mut SegmentOptions, data_len: u64) -> bool {
+        if !self.negotiated.sack || (self.recv.is_contiguous() && self.acks.dsack().is_none()) {
+            return true;
+        }
+        let max = if self.negotiated.timestamps { 3 } else { 4 };
+        let mut blocks: SmallVec<[Range<StreamPos>; 4]> = SmallVec::new();
+        if let Some(duplicate) = self.acks.dsack() {
+            // RFC 2883 §4, (4): the block around the duplicate comes second,
+            // even if it is no larger.
+            let around = self.recv.block_around(duplicate.start);
+            blocks.push(duplicate);
+            blocks.extend(around);
+        }
+        let reported = blocks.clone();
+        for range in self.recv.sack_ranges(max) {
+            if blocks.len() < max && !reported.contains(&range) {
+                blocks.push(range);
+            }
+        }
+        let option_len = u64::from(self.option_len()) + 4 + 8 * blocks.len() as u64;
+        if data_len > 0 && data_len + option_len > u64::from(self.segment_size.mss()) {
+            return false;
+        }
+        options.sack = blocks.iter().map(|range| self.sack_block(range)).collect::<SackBlocks>();
+        true
+    }
+
+    /// A block as the wire has it. A FIN that waits behind a hole right after
+    /// the block's data belongs to it.
+    fn sack_block(&self, range: &Range<StreamPos>) -> SackBlock {
+        let has_fin = self.rcv.fin == Some(range.end) && range.end > self.rcv.nxt;
+        let right = range.end + u64::from(has_fin);
+        SackBlock { left: range.start.seq(), right: right.seq() }
+    }
+
+    /// Notes what was sent.
+    fn on_emitted(&mut self, now: Instant, plan: &Plan, built: &Built) {
+        self.counters.segments_sent += 1;
+        if built.header.flags.contains(SegmentFlags::ACK) {
+            self.on_window_sent(
+                built.header.window,
+                built.header.flags.contains(SegmentFlags::SYN),
+            );
+            if built.acks_all {
+                self.acks.on_sent();
+            }
+        }
+        match plan {
+            Plan::Stream(range, reason) => self.on_stream_sent(now, range, *reason, built),
+            Plan::Ack => {}
+            Plan::Keepalive => {
+                self.flags.keepalive_probe = false;
+                self.counters.keepalive_probes += 1;
+            }
+            Plan::Reset => self.flags.reset = false,
+        }
+    }
+
+    fn on_stream_sent(
+        &mut self,
+        now: Instant,
+        range: &Range<StreamPos>,
+        reason: Reason,
+        built: &Built,
+    ) {
+        let is_new = range.start == self.snd.nxt;
+        if is_new && self.recovery.outstanding() == 0 {
+            self.on_first_outstanding(now);
+        }
+        self.snd.nxt = self.snd.nxt.max(range.end);
+        let cwnd = self.cwnd();
+        let in_flight = self.recovery.in_flight() + range.end.since(range.start);
+        let sent = Transmission {
+            now,
+            start: range.start,
+            end: range.end,
+            tsval: built.header.options.timestamps.map(|timestamps| timestamps.tsval),
+            app_limited: in_flight + self.mss() <= cwnd && self.unsent() < self.mss(),
+        };
+        if is_new {
+            self.recovery.on_sent(&sent);
+        } else {
+            self.recovery.on_retransmitted(&sent);
+            self.counters.segments_retransmitted += 1;
+            self.counters.bytes_retransmitted += built.data_len();
+            self.flags.syn_retransmitted |= range.start == self.snd.iss && reason == Reason::Lost;
+        }
+        self.counters.bytes_sent += built.data_len();
+        match reason {
+            Reason::New | Reason::Lost => {}
+            Reason::TailProbe => {
+                self.flags.tail_probe = false;
+                self.recovery.on_probe_sent(now, range.end, !is_new);
+                self.counters.tail_probes += 1;
+            }
+            Reason::WindowProbe => {
+                self.persist.on_probe(now, self.recovery.rto());
+                self.counters.window_probes += 1;
+            }
+        }
+        if self.persist.due() == Some(Kind::Override) {
+            self.persist.leave();
+        }
+        self.sent_at = now;
+        let Some(congestion) = &mut self.congestion else { return };
+        let bytes = built.data_len();
+        congestion.on_sent(&SentEvent { now, bytes, in_flight: self.recovery.in_flight() });
+        if let Some(rate) = congestion.pacing_rate() {
+            self.pacer.on_sent(now, built.len() as u64, rate);
+        }
+    }
+
+    /// Something is outstanding again: the user timeout counts from now, and a
+    /// window not used for long is not to be trusted (RFC 5681 §4.1).
+    fn on_first_outstanding(&mut self, now: Instant) {
+        if self.snd.is_syn_acked() {
+            self.progress_at = now;
+        }
+        let is_idle = now.saturating_since(self.sent_at) > self.recovery.rto();
+        if let (true, Some(congestion)) = (is_idle, &mut self.congestion) {
+            congestion.on_idle(now);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Error reports about the path (RFC 9293 §3.9.2.2, RFC 5927): hints, but for a
+//! refusal while connecting.
+
+use crate::error::ConnectionError;
+use crate::seq::SeqNumber;
+
+use super::Connection;
+use super::state::State;
+
+impl Connection {
+    /// The peer's host says that nobody is there. While connecting that is as
+    /// good as a reset; later it is a hint.
+    pub fn handle_refused(&mut self, quoted: SeqNumber) {
+        if self.is_in_flight(quoted) && self.state == State::SynSent {
+            self.fail(ConnectionError::Refused);
+        } else {
+            self.counters.soft_errors += 1;
+        }
+    }
+
+    /// There is no way to the peer now: a hint (RFC 9293 MUST-56).
+    pub fn handle_soft_error(&mut self, _quoted: SeqNumber) {
+        self.counters.soft_errors += 1;
+    }
+
+    /// A segment was too large for the path, which takes IP packets of `mtu`
+    /// bytes, `carrier_header` of them IP's and UDP's.
+    pub fn handle_too_big(&mut self, quoted: SeqNumber, mtu: u16, carrier_header: u16) {
+        self.counters.soft_errors += 1;
+        if !self.is_in_flight(quoted) {
+            return;
+        }
+        if self.segment_size.on_report(mtu, carrier_header) {
+            self.on_segment_size();
+            // What was sent in that size will not arrive.
+            self.recovery.mark_all_lost();
+        }
+    }
+
+    /// RFC 5927 §4.1: a report quotes a sequence number that is in flight, or is
+    /// forged.
+    fn is_in_flight(&self, quoted: SeqNumber) -> bool {
+        let pos = self.snd.nxt.nearest(quoted);
+        self.snd.una <= pos && pos < self.snd.nxt
+    }
+}

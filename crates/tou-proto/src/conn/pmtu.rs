@@ -1,0 +1,85 @@
+//! How large a segment may be on this path.
+//!
+//! UDP sockets forbid fragmentation, so a path with a smaller MTU than the
+//! interface's swallows full-sized segments without a word. After two
+//! retransmission timeouts of one, the size falls back to what every path
+//! carries (the black-hole detection of RFC 8899 §4.4 in its plainest form;
+//! RFC 4821 §7.7). A report from the path lowers it at once.
+
+/// Header of a TCP segment without options.
+const TCP_HEADER: u16 = 20;
+
+/// A UDP payload that paths carry: RFC 8899 §5.1.2 BASE_PLPMTU.
+const BASE_DATAGRAM: u16 = 1_200;
+
+/// Timeouts of a full-sized segment in a row that mean a black hole.
+const BLACK_HOLE_TIMEOUTS: u32 = 2;
+
+/// The largest segment to send, in bytes of options and data (an MSS).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SegmentSize {
+    mss: u16,
+}
+
+impl SegmentSize {
+    /// Starts with the smaller of what the peer takes and the path may carry.
+    pub(crate) fn new(mss: u16) -> Self {
+        Self { mss }
+    }
+
+    /// Bytes of options and data.
+    pub(crate) fn mss(self) -> u16 {
+        self.mss
+    }
+
+    /// A segment with `len` bytes of data and `options_len` of options timed
+    /// out for the `timeouts`th time in a row. Returns whether the size fell.
+    pub(crate) fn on_timeout(&mut self, len: u64, options_len: u64, timeouts: u32) -> bool {
+        let base = BASE_DATAGRAM - TCP_HEADER;
+        let is_full_sized = len + options_len >= u64::from(self.mss);
+        let falls = is_full_sized && timeouts >= BLACK_HOLE_TIMEOUTS && self.mss > base;
+        if falls {
+            self.mss = base;
+        }
+        falls
+    }
+
+    /// The path reported that it takes IP packets of `mtu` bytes at most, of
+    /// which `ip_udp_header` are not ours. Returns whether the size fell; it
+    /// never falls below what every path carries, whatever a forger reports.
+    pub(crate) fn on_report(&mut self, mtu: u16, ip_udp_header: u16) -> bool {
+        let reported = mtu.saturating_sub(ip_udp_header).saturating_sub(TCP_HEADER);
+        let mss = reported.max(BASE_DATAGRAM - TCP_HEADER);
+        let falls = mss < self.mss;
+        if falls {
+            self.mss = mss;
+        }
+        falls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_timeouts_of_a_full_sized_segment_fall_back_to_1200_byte_datagrams() {
+        let mut size = SegmentSize::new(1_452);
+        assert!(!size.on_timeout(1_440, 12, 1));
+        assert!(!size.on_timeout(1_000, 12, 2), "a short segment says nothing about the MTU");
+        assert!(size.on_timeout(1_440, 12, 2));
+        assert_eq!(size.mss(), 1_180);
+        assert!(!size.on_timeout(1_168, 12, 3), "smaller than that is not worth trying");
+    }
+
+    #[test]
+    fn a_report_lowers_the_size_but_not_below_the_base() {
+        let mut size = SegmentSize::new(1_452);
+        assert!(!size.on_report(1_500, 28));
+        assert!(size.on_report(1_400, 28));
+        assert_eq!(size.mss(), 1_352);
+        assert!(size.on_report(68, 28));
+        assert_eq!(size.mss(), 1_180);
+        assert!(!size.on_report(1_500, 28), "reports never raise it");
+    }
+}

@@ -1,0 +1,229 @@
+//! What may be sent now: one pure decision, in order of urgency.
+//!
+//! Nothing here changes anything. [`Connection::poll_transmit`] carries the
+//! decision out, [`Connection::deadline`] waits for its `WaitUntil`.
+
+use core::ops::Range;
+
+use crate::seq::StreamPos;
+use crate::time::Instant;
+
+use super::Connection;
+use super::persist::Kind;
+use super::state::State;
+
+/// What to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Send this.
+    Send(Plan),
+    /// There is something to send, but pacing holds it back until then.
+    WaitUntil(Instant),
+    /// Nothing.
+    Idle,
+}
+
+/// One segment to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Part of the stream, SYN and FIN counted as positions, and why.
+    Stream(Range<StreamPos>, Reason),
+    /// An acknowledgment by itself.
+    Ack,
+    /// A keepalive probe.
+    Keepalive,
+    /// A reset.
+    Reset,
+}
+
+/// Why a part of the stream is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// For the first time.
+    New,
+    /// Again: it was lost.
+    Lost,
+    /// As a tail loss probe (RFC 8985 §7.3), for the first time or again.
+    TailProbe,
+    /// As a zero-window probe (RFC 9293 §3.8.6.1), for the first time or again.
+    WindowProbe,
+}
+
+/// Whether new data may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NewData {
+    /// This many positions from SND.NXT on.
+    Send(u64),
+    /// There is none.
+    Nothing,
+    /// The congestion window is full.
+    CongestionLimited,
+    /// The peer's window is full.
+    WindowLimited,
+    /// It would be a small segment that had better wait (Nagle, cork,
+    /// silly-window avoidance).
+    Silly,
+}
+
+impl Connection {
+    /// Decides.
+    pub(super) fn schedule(&self, now: Instant) -> Decision {
+        if self.flags.reset {
+            return Decision::Send(Plan::Reset);
+        }
+        match self.state {
+            State::Closed | State::Listen | State::TimeWait => Decision::Idle,
+            State::SynSent | State::SynReceived => self.schedule_syn(),
+            _ => self.schedule_stream(now),
+        }
+    }
+
+    /// Before the connection is established there is only the SYN.
+    fn schedule_syn(&self) -> Decision {
+        let syn = self.snd.iss..self.snd.iss + 1;
+        if self.snd.nxt == self.snd.iss {
+            Decision::Send(Plan::Stream(syn, Reason::New))
+        } else if self.recovery.next_lost().is_some() {
+            Decision::Send(Plan::Stream(syn, Reason::Lost))
+        } else if self.state == State::SynReceived && self.acks.is_due() {
+            Decision::Send(Plan::Ack)
+        } else {
+            Decision::Idle
+        }
+    }
+
+    fn schedule_stream(&self, now: Instant) -> Decision {
+        let stream = self.schedule_data();
+        if let Some(plan) = stream {
+            let is_paced = matches!(plan, Plan::Stream(_, Reason::New | Reason::Lost));
+            match self.pacer.wait(now).filter(|_| is_paced) {
+                None => return Decision::Send(plan),
+                Some(_) if self.is_ack_due() => return Decision::Send(Plan::Ack),
+                Some(at) => return Decision::WaitUntil(at),
+            }
+        }
+        if self.flags.keepalive_probe {
+            Decision::Send(Plan::Keepalive)
+        } else if self.is_ack_due() {
+            Decision::Send(Plan::Ack)
+        } else {
+            Decision::Idle
+        }
+    }
+
+    fn is_ack_due(&self) -> bool {
+        self.acks.is_due() || self.is_window_update_due()
+    }
+
+    /// The part of the stream to send: what was lost, then probes, then what is
+    /// new.
+    fn schedule_data(&self) -> Option<Plan> {
+        if let Some(probe) = self.window_probe() {
+            return Some(Plan::Stream(probe, Reason::WindowProbe));
+        }
+        if let Some(lost) = self.recovery.next_lost() {
+            let in_flight = self.recovery.in_flight();
+            let fits = in_flight + lost.end.since(lost.start) <= self.cwnd() || in_flight == 0;
+            return (fits || self.recovery.must_retransmit())
+                .then_some(Plan::Stream(lost, Reason::Lost));
+        }
+        if self.flags.tail_probe {
+            // RFC 8985 §7.3: new data if the window has room for it, else the
+            // last segment again; the congestion window does not count.
+            let len = self.unsent().min(self.mss()).min(self.snd.usable_window());
+            let probe = if len > 0 {
+                Some(self.snd.nxt..self.snd.nxt + len)
+            } else {
+                self.recovery.tail()
+            };
+            return probe.map(|probe| Plan::Stream(probe, Reason::TailProbe));
+        }
+        match self.new_data() {
+            NewData::Send(len) => {
+                Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New))
+            }
+            _ => None,
+        }
+    }
+
+    /// One octet into a closed window (RFC 9293 §3.8.6.1, MUST-36), the same
+    /// again until it is taken.
+    fn window_probe(&self) -> Option<Range<StreamPos>> {
+        if self.persist.due() != Some(Kind::ZeroWindow) {
+            return None;
+        }
+        let next = self.snd.nxt..self.snd.nxt + 1;
+        self.recovery.front().or_else(|| (self.unsent() > 0).then_some(next))
+    }
+
+    /// Whether, and how much, new data may go (RFC 9293 §3.8.6.2.1's rules, RFC
+    /// 5681's window).
+    pub(super) fn new_data(&self) -> NewData {
+        let unsent = self.unsent();
+        if unsent == 0 {
+            return NewData::Nothing;
+        }
+        let mss = self.mss();
+        let window = self.snd.usable_window();
+        if window == 0 {
+            return NewData::WindowLimited;
+        }
+        // A FIN that rides on the last data does not count against the MSS.
+        let fin = u64::from(self.flags.fin_queued);
+        let data = unsent.saturating_sub(fin);
+        let is_last = data <= mss && unsent <= window;
+        let len = if is_last { unsent } else { data.min(mss).min(window) };
+        let is_worth_sending = len >= mss
+            || (is_last && fin > 0)
+            || (is_last && self.may_send_small())
+            || (len >= self.snd.max_wnd.div_ceil(2) && !self.flags.cork)
+            || self.snd.up.is_some_and(|up| up > self.snd.nxt)
+            || self.persist.due() == Some(Kind::Override);
+        if !is_worth_sending {
+            return NewData::Silly;
+        }
+        let in_flight = self.recovery.in_flight();
+        if in_flight > 0 && in_flight + len > self.cwnd() {
+            return NewData::CongestionLimited;
+        }
+        NewData::Send(len)
+    }
+
+    /// Nagle's algorithm (RFC 9293 §3.7.4): a small segment waits while
+    /// anything is unacknowledged, and always while corked.
+    fn may_send_small(&self) -> bool {
+        !self.flags.cork && (self.flags.nodelay || self.snd.nxt == self.snd.una)
+    }
+
+    /// Keeps the persist timer in step with whether the connection is stuck.
+    /// Every verb that may change that ends with it.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let is_open = self.state.is_synchronized() && self.state != State::TimeWait;
+        let is_probing = self.persist.probing_since().is_some();
+        let stuck = if !is_open {
+            None
+        } else if is_probing && self.recovery.outstanding() > 0 {
+            // The probe is in flight: stuck for as long as it does not fit.
+            (self.snd.wnd == 0).then_some(Kind::ZeroWindow)
+        } else if self.recovery.outstanding() > 0 {
+            None
+        } else {
+            match self.new_data() {
+                NewData::WindowLimited => Some(Kind::ZeroWindow),
+                NewData::Silly => Some(Kind::Override),
+                _ => None,
+            }
+        };
+        match stuck {
+            Some(kind) => self.persist.enter(now, kind, self.recovery.rto()),
+            None => {
+                if is_probing {
+                    // The window is open again; what the probe carried was
+                    // refused, and goes first.
+                    self.recovery.mark_all_lost();
+                }
+                self.persist.leave();
+            }
+        }
+    }
+}

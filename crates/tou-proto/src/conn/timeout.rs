@@ -1,0 +1,137 @@
+//! What each deadline does when it has come, and which comes next.
+
+use crate::cc::{Controller, RtoEvent};
+use crate::recovery::TimerOutcome;
+use crate::time::Instant;
+
+use super::Connection;
+use super::close::Owner;
+use super::schedule::Decision;
+use super::state::State;
+
+impl Connection {
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next, at
+    /// `now` or later; `None` when nothing waits.
+    #[must_use]
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        if matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
+            return None;
+        }
+        let pacing = match self.schedule(now) {
+            Decision::WaitUntil(at) => Some(at),
+            _ => None,
+        };
+        [
+            self.recovery_deadline(),
+            self.acks.deadline(),
+            self.persist.deadline(),
+            self.give_up_deadline(),
+            self.keepalive_deadline(),
+            pacing,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
+            return;
+        }
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_due(self.give_up_deadline()) {
+            self.time_out();
+            return;
+        }
+        if is_due(self.recovery_deadline()) {
+            self.on_recovery_timer(now);
+        }
+        if is_due(self.keepalive_deadline()) {
+            self.on_keepalive_timer();
+        }
+        self.acks.on_timeout(now);
+        self.persist.on_timeout(now);
+        self.settle(now);
+    }
+
+    /// While zero-window probes are out, the persist timer paces them: the peer
+    /// answers them, and is not congested.
+    fn recovery_deadline(&self) -> Option<Instant> {
+        if self.persist.probing_since().is_some() {
+            return None;
+        }
+        self.recovery.timer().map(|(deadline, _)| deadline)
+    }
+
+    fn on_recovery_timer(&mut self, now: Instant) {
+        match self.recovery.on_timer(now) {
+            TimerOutcome::None => {}
+            TimerOutcome::Lost { loss_found, flight_size } => {
+                if let (true, Some(congestion)) = (loss_found, &mut self.congestion) {
+                    congestion.on_congestion(&crate::cc::CongestionEvent {
+                        now,
+                        flight_size,
+                        ecn: false,
+                    });
+                    self.recovery.enter_recovery(congestion.ssthresh());
+                    self.counters.fast_recoveries += 1;
+                }
+            }
+            TimerOutcome::ProbeDue => self.flags.tail_probe = true,
+            TimerOutcome::Rto { first, flight_size, front_len } => {
+                self.counters.timeouts += 1;
+                if let Some(congestion) = &mut self.congestion {
+                    congestion.on_rto(&RtoEvent { now, flight_size, first });
+                }
+                let options_len = u64::from(self.option_len());
+                let timeouts = self.recovery.consecutive_rtos();
+                if self.segment_size.on_timeout(front_len, options_len, timeouts) {
+                    self.on_segment_size();
+                }
+            }
+        }
+    }
+
+    /// When waiting any longer is pointless: nothing acknowledged for the user
+    /// timeout (RFC 9293 §3.8.3), no SYN answered for the connect timeout, no
+    /// FIN for an orphan in FIN-WAIT-2. Zero-window probes that are answered go
+    /// on for ever (RFC 9293 §3.8.6.1, MUST-37).
+    fn give_up_deadline(&self) -> Option<Instant> {
+        let fields = &self.config.fields;
+        match self.state {
+            State::SynSent | State::SynReceived => Some(self.progress_at + fields.connect_timeout),
+            State::FinWait2 if self.owner != Owner::Held => {
+                Some(self.progress_at + fields.fin_wait2_timeout)
+            }
+            _ => {
+                let since = match self.persist.probing_since() {
+                    Some(since) => Some(since.max(self.heard_at)),
+                    None => (self.recovery.outstanding() > 0).then_some(self.progress_at),
+                };
+                since.map(|since| since + fields.user_timeout)
+            }
+        }
+    }
+
+    /// The next keepalive probe (RFC 9293 §3.8.4): only while nothing is in
+    /// flight, for what is in flight has timers of its own.
+    fn keepalive_deadline(&self) -> Option<Instant> {
+        let keepalive = self.config.fields.keepalive?;
+        let is_quiet = self.state.is_synchronized()
+            && self.recovery.outstanding() == 0
+            && !self.flags.keepalive_probe;
+        let waits = keepalive.interval.saturating_mul(self.keepalive_probes);
+        is_quiet.then(|| self.heard_at + keepalive.idle + waits)
+    }
+
+    fn on_keepalive_timer(&mut self) {
+        let probes = self.config.fields.keepalive.map_or(0, |keepalive| keepalive.probes);
+        if self.keepalive_probes >= probes {
+            self.time_out();
+        } else {
+            self.keepalive_probes += 1;
+            self.flags.keepalive_probe = true;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Windows: the one the peer offers, the one this side offers, and silly-window
+//! avoidance on the receiving side (RFC 9293 §3.8.6).
+
+use crate::seq::StreamPos;
+use crate::time::Instant;
+
+use super::Connection;
+use super::input::Arrival;
+
+impl Connection {
+    /// Takes the window of an acceptable segment, unless a newer segment's
+    /// window was taken already (RFC 9293 §3.10.7.4, fifth check: SND.WL1,
+    /// SND.WL2). The peer may shrink it (§3.8.6, MUST-34).
+    pub(super) fn update_send_window(&mut self, seg: &Arrival<'_>) {
+        let is_newer = self.snd.wl1 < seg.seq || (self.snd.wl1 == seg.seq && self.snd.wl2 <= seg.ack);
+        if is_newer {
+            self.snd.wnd = seg.window;
+            self.snd.wl1 = seg.seq;
+            self.snd.wl2 = seg.ack;
+            self.snd.max_wnd = self.snd.max_wnd.max(seg.window);
+        }
+    }
+
+    /// Where the right edge of our window may go now. It moves by at least a
+    /// segment or half the buffer, or stays (RFC 9293 §3.8.6.2.2), and never
+    /// goes back.
+    pub(super) fn recv_edge(&self) -> StreamPos {
+        let limit = self.autotune.limit();
+        let wanted = self.recv.read_pos() + limit;
+        let step = self.recv_step(limit);
+        if wanted.since(self.rcv.edge) >= step { wanted } else { self.rcv.edge }
+    }
+
+    /// The least by which the right edge moves.
+    fn recv_step(&self, limit: u64) -> u64 {
+        (limit / 2).min(self.peer_segment_estimate())
+    }
+
+    /// The peer's full-sized segment: the largest seen, or ours.
+    fn peer_segment_estimate(&self) -> u64 {
+        match self.acks.peer_segment() {
+            0 => self.mss(),
+            seen => seen,
+        }
+    }
+
+    /// Whether the user has read so much that the peer should hear of it
+    /// although there is nothing else to tell: the window the peer sees was
+    /// (nearly) shut and reopens, or it grows by a quarter of the buffer.
+    pub(super) fn is_window_update_due(&self) -> bool {
+        if self.rcv.fin.is_some_and(|fin| self.rcv.nxt > fin) {
+            return false;
+        }
+        let limit = self.autotune.limit();
+        let growth = self.recv_edge().since(self.rcv.edge);
+        let seen = self.visible_window();
+        let was_shut = seen < self.recv_step(limit);
+        growth > 0 && (was_shut || growth >= limit / 4)
+    }
+
+    /// Our window as the peer reads it: rounded down by the scale.
+    fn visible_window(&self) -> u64 {
+        let shift = self.negotiated.rcv_shift;
+        let field = (self.rcv.wnd() >> shift).min(u64::from(u16::MAX));
+        field << shift
+    }
+
+    /// The window field for a segment sent now. In a SYN the field is not
+    /// scaled (RFC 7323 §2.2).
+    pub(super) fn window_field(&self, is_syn: bool) -> u16 {
+        let shift = if is_syn { 0 } else { self.negotiated.rcv_shift };
+        let window = self.recv_edge().since(self.rcv.nxt) >> shift;
+        u16::try_from(window).unwrap_or(u16::MAX)
+    }
+
+    /// A segment with this window field was sent. What the field does not say
+    /// was not promised; what was promised before stays so.
+    pub(super) fn on_window_sent(&mut self, field: u16, is_syn: bool) {
+        let shift = if is_syn { 0 } else { self.negotiated.rcv_shift };
+        self.rcv.edge = self.rcv.edge.max(self.rcv.nxt + (u64::from(field) << shift));
+        self.rcv.last_ack_sent = self.rcv.nxt;
+    }
+
+    /// Lets the receive buffer grow with what the user reads.
+    pub(super) fn on_user_read(&mut self, now: Instant, bytes: u64) {
+        self.autotune.on_read(now, bytes, self.recovery.srtt());
+    }
+}

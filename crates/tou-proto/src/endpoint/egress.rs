@@ -1,0 +1,44 @@
+//! Who sends next: answers to strays first, then the connections that have
+//! something, a batch each in turn.
+
+use crate::machine::{Ecn, Transmit, TransmitBuf};
+use crate::time::Instant;
+
+use super::Endpoint;
+
+impl Endpoint {
+    /// Fills `buf` with the next batch.
+    pub(super) fn next_batch(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
+        if let Some(reply) = self.strays.pop() {
+            buf.clear();
+            let len = reply.header.encoded_len();
+            let checksum = self.config.fields.checksum;
+            reply.header.emit(checksum, buf.push(len));
+            return Some(Transmit {
+                peer: reply.peer,
+                local_ip: reply.local_ip,
+                ecn: Ecn::NotEct,
+                stride: buf.data().len(),
+                segments: 1,
+            });
+        }
+        while let Some(slot) = self.ready.pop_front() {
+            let Some(entry) = self.slots.get_mut(slot) else { continue };
+            entry.is_ready = false;
+            let peer = entry.peer;
+            let filled = entry.conn.poll_transmit(now, buf);
+            // Whoever has more goes to the end of the line.
+            self.settle(now, slot);
+            if let (Some(filled), Some(path)) = (filled, self.paths.get(peer)) {
+                return Some(Transmit {
+                    peer: path.addr,
+                    local_ip: path.local_ip,
+                    ecn: Ecn::NotEct,
+                    stride: filled.stride,
+                    segments: filled.segments,
+                });
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,294 @@
+//! A batch arrives: parse, find the connection, and what becomes of segments
+//! that have none (RFC 9293 §3.10.7.1 CLOSED, §3.10.7.2 LISTEN, TIME-WAIT).
+
+use alloc::boxed::Box;
+use core::net::IpAddr;
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use crate::conn::{Connection, Disposition, OpenParams};
+use crate::id::{ConnId, ListenerId, PeerId, Port};
+use crate::machine::{PathError, PathErrorKind, ReceivedBatch};
+use crate::seq::SeqNumber;
+use crate::time::Instant;
+use crate::wire::{ParseError, SegmentFlags, SegmentHeader};
+
+use super::Endpoint;
+use super::demux::{InnerTuple, Key, Target};
+use super::isn::{initial_sequence_number, timestamp_offset};
+use super::reset::{StrayReply, reset_for};
+use super::slots::Stage;
+use super::time_wait::Verdict;
+use super::{Remote, carrier_header, is_ipv4};
+
+/// A segment on its way to whom it is for.
+struct Incoming<'a> {
+    batch: &'a ReceivedBatch,
+    header: SegmentHeader,
+    data: Range<usize>,
+}
+
+impl Incoming<'_> {
+    /// The segment's data, sharing the batch's buffer.
+    fn payload(&self) -> Bytes {
+        if self.data.is_empty() { Bytes::new() } else { self.batch.data.slice(self.data.clone()) }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn input_batch(&mut self, now: Instant, batch: &ReceivedBatch) {
+        let mut peer = self.paths.find(batch.peer);
+        if let Some(peer) = peer {
+            self.paths.on_heard(peer, batch.local_ip);
+        }
+        // The connection that the last segments were for: one look-up and one
+        // decision on acknowledgments for all of them.
+        let mut current: Option<(Port, Port, u32)> = None;
+        for range in batch.ranges() {
+            self.counters.datagrams_received += 1;
+            let Some(seg) = self.parse(batch, range) else { continue };
+            let ports = (seg.header.src_port, seg.header.dst_port);
+            let known = current.filter(|(src, dst, _)| (*src, *dst) == ports);
+            let target = match known {
+                Some((_, _, slot)) => Some(Target::Connection(slot)),
+                None => peer.and_then(|peer| self.demux.find(&key(peer, &seg.header))),
+            };
+            if let Some(Target::Connection(slot)) = target {
+                if let Some((.., before)) = current.replace((ports.0, ports.1, slot))
+                    && before != slot
+                {
+                    self.end_of_batch(now, before);
+                }
+                self.input_connection(now, slot, &seg);
+            } else {
+                if let Some((.., before)) = current.take() {
+                    self.end_of_batch(now, before);
+                }
+                self.input_unmatched(now, target, &seg);
+                // A SYN may have made the path.
+                peer = self.paths.find(batch.peer);
+            }
+        }
+        if let Some((.., slot)) = current {
+            self.end_of_batch(now, slot);
+        }
+    }
+
+    fn parse<'a>(&mut self, batch: &'a ReceivedBatch, range: Range<usize>) -> Option<Incoming<'a>> {
+        let datagram = batch.data.get(range.clone())?;
+        match SegmentHeader::parse(datagram, self.config.fields.checksum) {
+            Ok(parsed) => {
+                self.counters.malformed_options += u64::from(parsed.options_malformed);
+                let data = range.start + parsed.data_offset..range.end;
+                Some(Incoming { batch, header: parsed.header, data })
+            }
+            Err(ParseError::BadChecksum) => {
+                self.counters.bad_checksums += 1;
+                None
+            }
+            Err(_) => {
+                self.counters.malformed_segments += 1;
+                None
+            }
+        }
+    }
+
+    fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) {
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        match entry.conn.handle_segment(now, &seg.header, seg.payload()) {
+            Disposition::Done => {}
+            Disposition::Reset => self.reply_reset(now, seg),
+        }
+    }
+
+    fn end_of_batch(&mut self, now: Instant, slot: u32) {
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.conn.end_of_batch(now);
+        }
+        self.settle(now, slot);
+    }
+
+    fn input_unmatched(&mut self, now: Instant, target: Option<Target>, seg: &Incoming<'_>) {
+        if let Some(Target::TimeWait(slot)) = target {
+            let len = seg.data.len();
+            match self.time_waits.judge(now, slot, &seg.header, len) {
+                Verdict::Ignore => return,
+                Verdict::Answer(header) => {
+                    self.reply(now, seg, header);
+                    return;
+                }
+                Verdict::Reopen(above) => {
+                    if let Some(listener) = self.listeners.find(seg.header.dst_port) {
+                        self.forget_time_wait(slot);
+                        self.open_passively(now, listener, seg, Some(above));
+                        return;
+                    }
+                    // Nobody listens any more: as CLOSED.
+                }
+            }
+        } else if let Some(listener) = self.listeners.find(seg.header.dst_port) {
+            self.input_listen(now, listener, seg);
+            return;
+        }
+        self.input_closed(now, seg);
+    }
+
+    /// RFC 9293 §3.10.7.2, for a port that is listened on.
+    fn input_listen(&mut self, now: Instant, listener: ListenerId, seg: &Incoming<'_>) {
+        let flags = seg.header.flags;
+        if flags.contains(SegmentFlags::RST) {
+            return;
+        }
+        if flags.contains(SegmentFlags::ACK) {
+            self.input_closed(now, seg);
+        } else if flags.contains(SegmentFlags::SYN) {
+            self.open_passively(now, listener, seg, None);
+        }
+    }
+
+    /// RFC 9293 §3.10.7.1: nobody's. A segment of a live connection that comes
+    /// from another UDP port is not answered: the connection must not die of it.
+    fn input_closed(&mut self, now: Instant, seg: &Incoming<'_>) {
+        let inner = InnerTuple {
+            ip: seg.batch.peer.ip(),
+            peer_port: seg.header.src_port,
+            local_port: seg.header.dst_port,
+        };
+        if self.demux.has_inner(&inner) {
+            self.counters.wrong_path += 1;
+            return;
+        }
+        self.counters.stray_segments += 1;
+        self.reply_reset(now, seg);
+    }
+
+    fn reply_reset(&mut self, now: Instant, seg: &Incoming<'_>) {
+        if let Some(header) = reset_for(&seg.header, seg.data.len())
+            && self.reply(now, seg, header)
+        {
+            self.counters.resets_sent += 1;
+        }
+    }
+
+    fn reply(&mut self, now: Instant, seg: &Incoming<'_>, header: SegmentHeader) -> bool {
+        let peer = seg.batch.peer;
+        let is_sent =
+            self.strays.push(now, StrayReply { peer, local_ip: seg.batch.local_ip, header });
+        self.counters.stray_replies_suppressed += u64::from(!is_sent);
+        is_sent
+    }
+
+    /// A SYN for a listener. `above`: our sequence numbers must begin above this
+    /// one (RFC 6191).
+    fn open_passively(
+        &mut self,
+        now: Instant,
+        listener_id: ListenerId,
+        seg: &Incoming<'_>,
+        above: Option<SeqNumber>,
+    ) {
+        let remote = Remote { addr: seg.batch.peer, port: seg.header.src_port };
+        let is_full = self.slots.len() >= self.config.fields.max_connections;
+        let Some(listener) = self.listeners.get_mut(listener_id) else { return };
+        if !listener.has_room() {
+            self.counters.syns_dropped += 1;
+            return;
+        }
+        if is_full {
+            self.counters.connections_refused += 1;
+            return;
+        }
+        listener.on_syn();
+        let config = listener.config.clone();
+        let mut params = self.open_params(now, remote, seg.header.dst_port, config);
+        if let Some(above) = above
+            && params.isn.distance_from(above) <= 0
+        {
+            params.isn = above.plus(1 << 16);
+        }
+        let peer = self.paths.join(remote.addr, seg.batch.local_ip);
+        let conn = Connection::accept(now, params, &seg.header, seg.payload());
+        let stage = Stage::Embryonic(listener_id);
+        let id = self.enter(conn, key(peer, &seg.header), remote.addr.ip(), stage);
+        self.end_of_batch(now, id.slot);
+    }
+
+    /// What a connection must be told to begin.
+    pub(super) fn open_params(
+        &self,
+        now: Instant,
+        remote: Remote,
+        local_port: Port,
+        config: alloc::sync::Arc<crate::config::ConnectionConfig>,
+    ) -> OpenParams {
+        let ip = remote.addr.ip();
+        OpenParams {
+            config,
+            checksum: self.config.fields.checksum,
+            local_port,
+            peer_port: remote.port,
+            isn: initial_sequence_number(&self.secret, now, ip, remote.port, local_port),
+            timestamp_offset: timestamp_offset(&self.secret, ip),
+            mss: self.local_mss(ip),
+            default_mss: if is_ipv4(ip) { 536 } else { 1_220 },
+        }
+    }
+
+    /// Enters a connection under `key`, whose path it has joined.
+    pub(super) fn enter(
+        &mut self,
+        conn: Connection,
+        key: Key,
+        ip: IpAddr,
+        stage: Stage,
+    ) -> ConnId {
+        let id = self.slots.insert(Box::new(conn), key, stage);
+        self.demux.insert(key, ip, Target::Connection(id.slot));
+        id
+    }
+
+    /// An error report. It counts for the connection whose ports, and a sequence
+    /// number in flight, it quotes (RFC 5927 §4).
+    pub(super) fn input_path_error(&mut self, now: Instant, error: &PathError) {
+        let slot = quoted_names(&error.quoted).and_then(|(local_port, peer_port, seq)| {
+            let peer = self.paths.find(error.peer)?;
+            match self.demux.find(&Key { peer, peer_port, local_port })? {
+                Target::Connection(slot) => Some((slot, seq)),
+                Target::TimeWait(_) => None,
+            }
+        });
+        let Some((slot, seq)) = slot else {
+            self.counters.stray_path_errors += 1;
+            return;
+        };
+        let header = carrier_header(error.peer.ip());
+        if let Some(entry) = self.slots.get_mut(slot) {
+            match error.kind {
+                PathErrorKind::TooBig { mtu: Some(mtu) } => {
+                    entry.conn.handle_too_big(seq, mtu, header);
+                }
+                PathErrorKind::TooBig { mtu: None } | PathErrorKind::Unreachable => {
+                    entry.conn.handle_soft_error(seq);
+                }
+                PathErrorKind::Refused => entry.conn.handle_refused(seq),
+            }
+        }
+        self.settle(now, slot);
+    }
+}
+
+fn key(peer: PeerId, header: &SegmentHeader) -> Key {
+    Key { peer, peer_port: header.src_port, local_port: header.dst_port }
+}
+
+/// Our port, the peer's port and the sequence number of a segment of ours that
+/// an error report quotes: the first eight octets.
+fn quoted_names(quoted: &[u8]) -> Option<(Port, Port, SeqNumber)> {
+    let &[s0, s1, d0, d1, q0, q1, q2, q3] = quoted.first_chunk::<8>()?;
+    Some((
+        Port::new(u16::from_be_bytes([s0, s1]))?,
+        Port::new(u16::from_be_bytes([d0, d1]))?,
+        SeqNumber::new(u32::from_be_bytes([q0, q1, q2, q3])),
+    ))
+}

@@ -1,0 +1,126 @@
+//! Listeners: a port, a backlog, and the connections waiting in it.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+use slab::Slab;
+
+use crate::config::ConnectionConfig;
+use crate::error::ListenError;
+use crate::id::{ConnId, ListenerId, Port};
+use crate::secret::Secret;
+
+use super::table::Table;
+
+/// The listeners of an endpoint.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    slab: Slab<Listener>,
+    by_port: Table<PortKey, u32>,
+    generation: u32,
+}
+
+/// One listener (RFC 9293's LISTEN).
+#[derive(Debug)]
+pub(super) struct Listener {
+    port: Port,
+    generation: u32,
+    backlog: usize,
+    pub(super) config: Arc<ConnectionConfig>,
+    /// Connections of this listener in SYN-RECEIVED.
+    embryonic: usize,
+    /// Established ones, in order.
+    ready: VecDeque<ConnId>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct PortKey(Port);
+
+impl core::hash::Hash for PortKey {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        state.write(&self.0.get().to_be_bytes());
+    }
+}
+
+impl Listeners {
+    pub(super) fn new(secret: &Secret) -> Self {
+        Self { slab: Slab::new(), by_port: Table::new(secret), generation: 0 }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        port: Port,
+        backlog: usize,
+        config: Arc<ConnectionConfig>,
+    ) -> Result<ListenerId, ListenError> {
+        if self.by_port.contains(&PortKey(port)) {
+            return Err(ListenError::InUse);
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let backlog = backlog.max(1);
+        let ready = VecDeque::new();
+        let slot = self.slab.insert(Listener {
+            port,
+            generation,
+            backlog,
+            config,
+            embryonic: 0,
+            ready,
+        });
+        let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+        self.by_port.insert(PortKey(port), slot);
+        Ok(ListenerId { slot, generation })
+    }
+
+    /// Removes a listener; returns the connections that nobody accepted.
+    pub(super) fn close(&mut self, id: ListenerId) -> VecDeque<ConnId> {
+        if self.get_mut(id).is_none() {
+            return VecDeque::new();
+        }
+        let listener = self.slab.remove(id.slot as usize);
+        self.by_port.remove(&PortKey(listener.port));
+        listener.ready
+    }
+
+    /// Who listens on `port`.
+    pub(super) fn find(&self, port: Port) -> Option<ListenerId> {
+        let slot = *self.by_port.get(&PortKey(port))?;
+        let generation = self.slab.get(slot as usize)?.generation;
+        Some(ListenerId { slot, generation })
+    }
+
+    pub(super) fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
+        let listener = self.slab.get_mut(id.slot as usize)?;
+        (listener.generation == id.generation).then_some(listener)
+    }
+}
+
+impl Listener {
+    /// Whether another connection may be begun.
+    pub(super) fn has_room(&self) -> bool {
+        self.embryonic + self.ready.len() < self.backlog
+    }
+
+    /// A connection was begun.
+    pub(super) fn on_syn(&mut self) {
+        self.embryonic += 1;
+    }
+
+    /// A connection that was begun came to nothing.
+    pub(super) fn on_failed(&mut self) {
+        self.embryonic = self.embryonic.saturating_sub(1);
+    }
+
+    /// A connection is established. Returns whether the queue was empty.
+    pub(super) fn on_established(&mut self, conn: ConnId) -> bool {
+        self.embryonic = self.embryonic.saturating_sub(1);
+        self.ready.push_back(conn);
+        self.ready.len() == 1
+    }
+
+    /// The next connection to accept.
+    pub(super) fn accept(&mut self) -> Option<ConnId> {
+        self.ready.pop_front()
+    }
+}

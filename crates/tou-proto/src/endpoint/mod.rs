@@ -1,0 +1,209 @@
+//! All connections of one carrier: who gets which segment, who sends next, who
+//! is woken when.
+//!
+//! ```text
+//!  handle_batch -> input -> demux -> Connection
+//!                    |-----> time_wait        (what remains of one)
+//!                    |-----> listener         (a SYN for a port listened on)
+//!                    '-----> reset            (nobody's)
+//!  verbs --------> Connection                 (connect, read, write, close, ...)
+//!  handle_timeout -> deadlines -> Connection
+//!
+//!  any of these -> settle: events, deadline queue, ready queue, the dead
+//!  poll_transmit <- egress <- ready queue
+//! ```
+
+mod deadlines;
+mod demux;
+mod egress;
+mod events;
+mod input;
+mod isn;
+mod listener;
+mod path;
+mod ports;
+mod reset;
+mod settle;
+mod slots;
+mod table;
+mod time_wait;
+mod verbs;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::net::{IpAddr, SocketAddr};
+
+use crate::config::EndpointConfig;
+use crate::id::{ConnId, ListenerId, Port};
+use crate::machine::{DatagramMachine, PathError, ReceivedBatch, Transmit, TransmitBuf};
+use crate::secret::Secret;
+use crate::stats::EndpointCounters;
+use crate::time::Instant;
+
+use self::deadlines::Deadlines;
+use self::demux::Demux;
+use self::events::Events;
+use self::listener::Listeners;
+use self::path::Paths;
+use self::reset::StrayReplies;
+use self::slots::Slots;
+use self::time_wait::TimeWaits;
+
+/// Whom to connect to: a UDP address, and a TCP port behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Remote {
+    /// Where datagrams go.
+    pub addr: SocketAddr,
+    /// The TCP port in the segments.
+    pub port: Port,
+}
+
+/// All connections of one UDP socket.
+///
+/// As a [`DatagramMachine`] it takes datagrams and time in and gives datagrams
+/// and a deadline out; by its own methods it opens, reads, writes and closes
+/// connections. After any call that changes something, drain
+/// [`poll_transmit`](DatagramMachine::poll_transmit) and
+/// [`poll_event`](Self::poll_event), then read
+/// [`poll_timeout`](DatagramMachine::poll_timeout).
+#[derive(Debug)]
+pub struct Endpoint {
+    config: Arc<EndpointConfig>,
+    secret: Secret,
+    /// The latest time a call has named: time does not go back.
+    now: Instant,
+    paths: Paths,
+    demux: Demux,
+    listeners: Listeners,
+    slots: Slots,
+    time_waits: TimeWaits,
+    strays: StrayReplies,
+    deadlines: Deadlines,
+    /// Connections that may have something to send, in turn.
+    ready: VecDeque<u32>,
+    events: Events,
+    counters: EndpointCounters,
+}
+
+impl Endpoint {
+    /// An endpoint without connections. `seed` is its only source of what
+    /// others must not foresee: in production, 32 bytes from the operating
+    /// system.
+    #[must_use]
+    pub fn new(config: Arc<EndpointConfig>, seed: [u8; 32]) -> Self {
+        let secret = Secret::new(&seed);
+        let fields = &config.fields;
+        Self {
+            now: Instant::ZERO,
+            paths: Paths::new(&secret),
+            demux: Demux::new(&secret),
+            listeners: Listeners::new(&secret),
+            slots: Slots::default(),
+            time_waits: TimeWaits::new(fields.time_wait, fields.max_time_wait),
+            strays: StrayReplies::new(fields.stray_replies_per_second),
+            deadlines: Deadlines::default(),
+            ready: VecDeque::new(),
+            events: Events::default(),
+            counters: EndpointCounters::default(),
+            config,
+            secret,
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> &EndpointCounters {
+        &self.counters
+    }
+
+    /// Connections that exist, released ones that are still closing included;
+    /// those in TIME-WAIT not.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Connections remembered in TIME-WAIT.
+    #[must_use]
+    pub fn time_wait_count(&self) -> usize {
+        self.time_waits.len()
+    }
+
+    /// Connections of which something written, or the FIN, is not acknowledged
+    /// yet, released ones included: what a program that wants to exit waits
+    /// for. Looks at every connection.
+    #[must_use]
+    pub fn unfinished_count(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.conn.is_unfinished()).count()
+    }
+
+    /// Time does not go back: the later of `now` and what earlier calls said.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// The largest segment to announce to a peer, in bytes of options and data
+    /// (RFC 9293 §3.7.1): what the MTU leaves, and one UDP datagram holds.
+    fn local_mss(&self, ip: IpAddr) -> u16 {
+        let datagram = self.config.fields.mtu.saturating_sub(carrier_header(ip));
+        datagram.min(MAX_DATAGRAM).saturating_sub(TCP_HEADER)
+    }
+}
+
+/// IP and UDP header.
+fn carrier_header(ip: IpAddr) -> u16 {
+    if is_ipv4(ip) { 28 } else { 48 }
+}
+
+/// An IPv4 peer may also appear as an IPv4-mapped IPv6 address.
+fn is_ipv4(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some(),
+    }
+}
+
+/// The largest UDP payload over IPv4.
+const MAX_DATAGRAM: u16 = 65_507;
+const TCP_HEADER: u16 = 20;
+
+impl DatagramMachine for Endpoint {
+    fn handle_batch(&mut self, now: Instant, batch: &ReceivedBatch) {
+        let now = self.advance(now);
+        self.input_batch(now, batch);
+    }
+
+    fn handle_path_error(&mut self, now: Instant, error: &PathError) {
+        let now = self.advance(now);
+        self.input_path_error(now, error);
+    }
+
+    fn poll_transmit(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
+        let now = self.advance(now);
+        self.next_batch(now, buf)
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        let connection = self.next_connection_deadline();
+        let time_wait = self.time_waits.next_expiry();
+        [connection, time_wait].into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        while let Some(slot) = self.next_due(now) {
+            if let Some(entry) = self.slots.get_mut(slot) {
+                entry.conn.handle_timeout(now);
+            }
+            self.settle(now, slot);
+        }
+        while let Some(slot) = self.time_waits.expired(now) {
+            self.forget_time_wait(slot);
+        }
+    }
+}
+
+/// What [`ConnId`] and [`ListenerId`] are made of must stay small: drivers keep
+/// many.
+const _: () = assert!(size_of::<ConnId>() == 8 && size_of::<ListenerId>() == 8);

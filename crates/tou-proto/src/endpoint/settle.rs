@@ -1,0 +1,159 @@
+//! After anything that touched a connection: tell its owner, note its next
+//! deadline, let it stand in line to send, and bury it when it is over.
+
+use crate::conn::State;
+use crate::time::Instant;
+
+use super::Endpoint;
+use super::demux::Target;
+use super::reset::StrayReply;
+use super::slots::Stage;
+
+impl Endpoint {
+    /// Brings everything the endpoint keeps about the connection in `slot` in
+    /// step with it.
+    pub(super) fn settle(&mut self, now: Instant, slot: u32) {
+        self.promote(now, slot);
+        self.tell(slot);
+        self.hand_over_remains(now, slot);
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        if entry.conn.is_finished() {
+            self.bury(slot);
+            return;
+        }
+        let deadline = entry.conn.deadline(now);
+        entry.deadline = self.deadlines.update(slot, entry.deadline, deadline);
+        if !entry.is_ready && entry.conn.wants_transmit(now) {
+            entry.is_ready = true;
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// A listener's connection is established, or will never be.
+    fn promote(&mut self, now: Instant, slot: u32) {
+        let Some(id) = self.slots.id(slot) else { return };
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        let Stage::Embryonic(listener_id) = entry.stage else { return };
+        let Some(listener) = self.listeners.get_mut(listener_id) else { return };
+        if entry.conn.error().is_some() {
+            listener.on_failed();
+            entry.stage = Stage::User;
+            entry.conn.release(now);
+        } else if entry.conn.state().is_synchronized() {
+            entry.stage = Stage::Queued(listener_id);
+            if listener.on_established(id) {
+                self.events.incoming(listener_id);
+            }
+        }
+    }
+
+    fn tell(&mut self, slot: u32) {
+        let Some(id) = self.slots.id(slot) else { return };
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        if entry.stage != Stage::User {
+            return;
+        }
+        let happened = entry.conn.take_happenings();
+        self.events.add(id, happened, entry.conn.error());
+    }
+
+    /// A connection in TIME-WAIT passes its names to what remains of it. The
+    /// connection itself stays for as long as its owner has something to read.
+    fn hand_over_remains(&mut self, now: Instant, slot: u32) {
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        if !entry.is_keyed {
+            return;
+        }
+        let key = entry.key();
+        if let Some(remains) = entry.conn.remains() {
+            entry.is_keyed = false;
+            let Some(path) = self.paths.get(key.peer) else { return };
+            let (addr, local_ip) = (path.addr, path.local_ip);
+            let ack_due = remains.ack_due;
+            self.paths.join(addr, local_ip);
+            let (remains_slot, evicted) = self.time_waits.insert(now, key, remains);
+            self.demux.insert(key, addr.ip(), Target::TimeWait(remains_slot));
+            if let Some(evicted) = evicted {
+                self.counters.time_wait_evicted += 1;
+                self.forget_time_wait(evicted);
+            }
+            if ack_due
+                && let Some(header) = self.time_waits.answer(now, remains_slot)
+            {
+                self.strays.push(now, StrayReply { peer: addr, local_ip, header });
+            }
+        } else if entry.conn.state() == State::Closed {
+            // Nothing that comes now is for this connection any more.
+            entry.is_keyed = false;
+            let ip = self.paths.get(key.peer).map(|path| path.addr.ip());
+            if let Some(ip) = ip {
+                self.demux.remove(&key, ip);
+            }
+        }
+    }
+
+    /// Removes a connection that is over and held by nobody.
+    fn bury(&mut self, slot: u32) {
+        let Some(id) = self.slots.id(slot) else { return };
+        let Some(entry) = self.slots.remove(slot) else { return };
+        self.deadlines.remove(slot, entry.deadline);
+        if entry.is_ready {
+            self.ready.retain(|ready| *ready != slot);
+        }
+        self.events.forget(id);
+        if entry.is_keyed
+            && let Some(path) = self.paths.get(entry.peer)
+        {
+            let ip = path.addr.ip();
+            self.demux.remove(&entry.key(), ip);
+        }
+        self.paths.leave(entry.peer);
+    }
+
+    /// Removes what remains of a connection.
+    pub(super) fn forget_time_wait(&mut self, slot: u32) {
+        let Some(key) = self.time_waits.remove(slot) else { return };
+        if self.demux.find(&key) == Some(Target::TimeWait(slot))
+            && let Some(path) = self.paths.get(key.peer)
+        {
+            let ip = path.addr.ip();
+            self.demux.remove(&key, ip);
+        }
+        self.paths.leave(key.peer);
+    }
+
+    /// The earliest deadline of a connection.
+    pub(super) fn next_connection_deadline(&mut self) -> Option<Instant> {
+        loop {
+            let (at, slot) = self.deadlines.first()?;
+            let now = self.now;
+            let actual = self.slots.get(slot).and_then(|entry| entry.conn.deadline(now));
+            if actual == Some(at) {
+                return Some(at);
+            }
+            // It has moved away, or is gone.
+            self.requeue(slot, at, actual);
+        }
+    }
+
+    /// A connection whose deadline has come at `now`.
+    pub(super) fn next_due(&mut self, now: Instant) -> Option<u32> {
+        loop {
+            let (at, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+            let actual = self.slots.get(slot).and_then(|entry| entry.conn.deadline(now));
+            if actual.is_some_and(|actual| actual <= now) {
+                self.requeue(slot, at, None);
+                return Some(slot);
+            }
+            self.requeue(slot, at, actual);
+        }
+    }
+
+    fn requeue(&mut self, slot: u32, entry: Instant, deadline: Option<Instant>) {
+        self.deadlines.remove(slot, Some(entry));
+        let queued = self.deadlines.update(slot, None, deadline);
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.deadline = queued;
+        }
+    }
+}

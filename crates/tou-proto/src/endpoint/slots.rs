@@ -1,0 +1,113 @@
+//! Where an endpoint keeps its connections.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use slab::Slab;
+
+use crate::conn::Connection;
+use crate::id::{ConnId, ListenerId, PeerId, Port};
+use crate::time::Instant;
+
+use super::demux::Key;
+
+/// A connection and what the endpoint keeps beside it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) conn: Box<Connection>,
+    pub(super) peer: PeerId,
+    pub(super) peer_port: Port,
+    pub(super) local_port: Port,
+    pub(super) stage: Stage,
+    /// The connection has its key in the demultiplexer. When it enters
+    /// TIME-WAIT the key passes to what remains of it.
+    pub(super) is_keyed: bool,
+    /// The connection stands in the ready queue.
+    pub(super) is_ready: bool,
+    /// Its entry in the deadline queue.
+    pub(super) deadline: Option<Instant>,
+    generation: u32,
+}
+
+/// Whose the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A listener's, not established yet.
+    Embryonic(ListenerId),
+    /// A listener's, to be accepted.
+    Queued(ListenerId),
+    /// The user's.
+    User,
+}
+
+impl Slot {
+    pub(super) fn key(&self) -> Key {
+        Key { peer: self.peer, peer_port: self.peer_port, local_port: self.local_port }
+    }
+}
+
+/// The connections.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    slab: Slab<Slot>,
+    generation: u32,
+}
+
+impl Slots {
+    pub(super) fn insert(&mut self, conn: Box<Connection>, key: Key, stage: Stage) -> ConnId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let slot = self.slab.insert(Slot {
+            conn,
+            peer: key.peer,
+            peer_port: key.peer_port,
+            local_port: key.local_port,
+            stage,
+            is_keyed: true,
+            is_ready: false,
+            deadline: None,
+            generation,
+        });
+        ConnId { slot: u32::try_from(slot).unwrap_or(u32::MAX), generation }
+    }
+
+    pub(super) fn get(&self, slot: u32) -> Option<&Slot> {
+        self.slab.get(slot as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Slot> {
+        self.slab.get_mut(slot as usize)
+    }
+
+    /// The handle of the connection in `slot`.
+    pub(super) fn id(&self, slot: u32) -> Option<ConnId> {
+        self.get(slot).map(|entry| ConnId { slot, generation: entry.generation })
+    }
+
+    /// The user's connection that `id` names.
+    pub(super) fn find(&self, id: ConnId) -> Option<&Slot> {
+        self.get(id.slot).filter(|slot| slot.generation == id.generation)
+    }
+
+    pub(super) fn find_mut(&mut self, id: ConnId) -> Option<&mut Slot> {
+        self.get_mut(id.slot).filter(|slot| slot.generation == id.generation)
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Slot> {
+        self.slab.try_remove(slot as usize)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slab.iter().map(|(_, slot)| slot)
+    }
+
+    /// The connections at a stage. Looks at all of them.
+    pub(super) fn with_stage(&self, stage: Stage) -> Vec<ConnId> {
+        let all = self.slab.iter().filter(|(_, slot)| slot.stage == stage);
+        all.filter_map(|(index, _)| self.id(u32::try_from(index).ok()?)).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+}

@@ -1,0 +1,329 @@
+//! What users of an endpoint call.
+
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::config::ConnectionConfig;
+use crate::conn::Connection;
+use crate::error::{ConnectError, ListenError, ReadError, UnknownConnection, WriteError};
+use crate::event::Event;
+use crate::id::{ConnId, ListenerId, Port};
+use crate::stats::ConnectionInfo;
+use crate::time::Instant;
+
+use super::demux::Key;
+use super::slots::Stage;
+use super::{Endpoint, Remote, ports};
+
+impl Endpoint {
+    /// Starts listening on a TCP port. At most `backlog` connections (one at
+    /// least) are being opened or waiting to be accepted; further SYNs are
+    /// dropped, so that their senders try again. `config` is for the accepted
+    /// connections; `None` takes the endpoint's.
+    ///
+    /// # Errors
+    /// [`ListenError::InUse`] if the port has a listener.
+    pub fn listen(
+        &mut self,
+        port: Port,
+        backlog: usize,
+        config: Option<Arc<ConnectionConfig>>,
+    ) -> Result<ListenerId, ListenError> {
+        let config = config.unwrap_or_else(|| self.config.fields.connection.clone());
+        self.listeners.open(port, backlog, config)
+    }
+
+    /// Stops listening. Connections that nobody accepted are reset.
+    pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
+        let now = self.advance(now);
+        for conn in self.listeners.close(listener) {
+            self.give_up(now, conn);
+        }
+        let embryonic = self.slots.with_stage(Stage::Embryonic(listener));
+        for conn in embryonic {
+            self.give_up(now, conn);
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, id: ConnId) {
+        if let Some(slot) = self.slots.find_mut(id) {
+            slot.stage = Stage::User;
+            slot.conn.abort();
+            self.settle(now, id.slot);
+        }
+    }
+
+    /// The next established connection of a listener. Nothing is told about it
+    /// before it is accepted: try to read and to write, events come for what
+    /// would block.
+    pub fn accept(&mut self, listener: ListenerId) -> Option<ConnId> {
+        loop {
+            let id = self.listeners.get_mut(listener)?.accept()?;
+            if let Some(slot) = self.slots.find_mut(id) {
+                slot.stage = Stage::User;
+                // Being accepted is how its user learns that it is connected.
+                slot.conn.forget_connected();
+                self.settle(self.now, id.slot);
+                return Some(id);
+            }
+        }
+    }
+
+    /// Opens a connection: [`Event::Connected`] or [`Event::Closed`] follows.
+    /// What is written meanwhile waits for the handshake. `local_port`: `None`
+    /// takes an ephemeral one. Two endpoints that connect to each other from
+    /// given ports open one connection simultaneously (RFC 9293 §3.5).
+    ///
+    /// # Errors
+    /// What [`ConnectError`] lists.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        remote: Remote,
+        local_port: Option<Port>,
+        config: Option<Arc<ConnectionConfig>>,
+    ) -> Result<ConnId, ConnectError> {
+        let now = self.advance(now);
+        let ip = remote.addr.ip();
+        if remote.addr.port() == 0 || ip.is_unspecified() || ip.is_multicast() {
+            return Err(ConnectError::InvalidAddress);
+        }
+        if self.slots.len() >= self.config.fields.max_connections {
+            return Err(ConnectError::TooManyConnections);
+        }
+        let local_port = self.choose_port(now, remote, local_port)?;
+        let config = config.unwrap_or_else(|| self.config.fields.connection.clone());
+        let params = self.open_params(now, remote, local_port, config);
+        let peer = self.paths.join(remote.addr, None);
+        let key = Key { peer, peer_port: remote.port, local_port };
+        let id = self.enter(Connection::connect(now, params), key, ip, Stage::User);
+        self.settle(now, id.slot);
+        Ok(id)
+    }
+
+    fn choose_port(
+        &self,
+        now: Instant,
+        remote: Remote,
+        wanted: Option<Port>,
+    ) -> Result<Port, ConnectError> {
+        let is_free = |local_port: Port| {
+            let peer = self.paths.find(remote.addr);
+            let key = peer.map(|peer| Key { peer, peer_port: remote.port, local_port });
+            key.is_none_or(|key| self.demux.find(&key).is_none())
+        };
+        match wanted {
+            Some(port) if is_free(port) => Ok(port),
+            Some(_) => Err(ConnectError::InUse),
+            None => {
+                let range = self.config.fields.ephemeral_ports;
+                let is_free = |port| is_free(port) && self.listeners.find(port).is_none();
+                ports::choose(&self.secret, now, (remote.addr, remote.port), range, is_free)
+                    .ok_or(ConnectError::NoFreePort)
+            }
+        }
+    }
+
+    /// Copies data into the send buffer; returns how much fitted, at least one
+    /// byte unless `data` is empty.
+    ///
+    /// # Errors
+    /// [`WriteError::WouldBlock`] when nothing fits now.
+    pub fn write(&mut self, now: Instant, conn: ConnId, data: &[u8]) -> Result<usize, WriteError> {
+        let write = |conn: &mut Connection, now| conn.write(now, data);
+        self.with(now, conn, write).unwrap_or(Err(WriteError::UnknownConnection))
+    }
+
+    /// The same without copying: takes as much from the front of `data` as fits.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_bytes(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        data: &mut Bytes,
+    ) -> Result<usize, WriteError> {
+        let write = |conn: &mut Connection, now| conn.write_bytes(now, data);
+        self.with(now, conn, write).unwrap_or(Err(WriteError::UnknownConnection))
+    }
+
+    /// Marks everything written so far as urgent (RFC 9293 §3.8.5; RFC 6093
+    /// advises against its use in new programs).
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn mark_urgent(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
+        self.with(now, conn, |conn, _| conn.mark_urgent())
+    }
+
+    /// Bytes that may be read up to the urgent mark, if there is one ahead.
+    #[must_use]
+    pub fn urgent_ahead(&self, conn: ConnId) -> Option<u64> {
+        self.slots.find(conn)?.conn.urgent_ahead()
+    }
+
+    /// Copies received data out. `Ok(0)` for a non-empty `out` is the end of the
+    /// stream.
+    ///
+    /// # Errors
+    /// [`ReadError::WouldBlock`] when there is nothing yet.
+    pub fn read(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        out: &mut [u8],
+    ) -> Result<usize, ReadError> {
+        let read = |conn: &mut Connection, now| conn.read(now, out);
+        self.with(now, conn, read).unwrap_or(Err(ReadError::UnknownConnection))
+    }
+
+    /// The next run of received data, at most `max` bytes, without copying;
+    /// `Ok(None)` is the end of the stream.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_chunk(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        max: usize,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let read = |conn: &mut Connection, now| conn.read_chunk(now, max);
+        self.with(now, conn, read).unwrap_or(Err(ReadError::UnknownConnection))
+    }
+
+    /// Copies received data out and leaves it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn peek(&mut self, conn: ConnId, out: &mut [u8]) -> Result<usize, ReadError> {
+        match self.slots.find_mut(conn) {
+            Some(slot) => slot.conn.peek(out),
+            None => Err(ReadError::UnknownConnection),
+        }
+    }
+
+    /// Ends the sending direction: a FIN follows what was written. Reading goes
+    /// on. Calling it again does nothing.
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn shutdown(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
+        self.with(now, conn, Connection::shutdown)
+    }
+
+    /// RFC 9293's CLOSE (§3.10.4): as [`shutdown`](Self::shutdown), and the
+    /// handle is given up. What was received and not read, or arrives later, is
+    /// answered with a reset (§3.6.1, SHLD-3).
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn close(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
+        self.events.forget(conn);
+        self.with(now, conn, Connection::close)
+    }
+
+    /// Gives the handle up gracefully: what was written, and a FIN, still
+    /// arrive; unread and later input is discarded; only what arrives after our
+    /// FIN was acknowledged is answered with a reset. What dropping a stream
+    /// should mean.
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn release(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
+        self.events.forget(conn);
+        self.with(now, conn, Connection::release)
+    }
+
+    /// RFC 9293's ABORT (§3.10.5): resets the connection and gives the handle
+    /// up.
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn abort(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
+        self.events.forget(conn);
+        self.with(now, conn, |conn, _| conn.abort())
+    }
+
+    /// Switches Nagle's algorithm (RFC 9293 §3.7.4) off or on.
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn set_nodelay(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        nodelay: bool,
+    ) -> Result<(), UnknownConnection> {
+        self.with(now, conn, |conn, now| conn.set_nodelay(now, nodelay))
+    }
+
+    /// While corked only full segments are sent, or what has waited 200 ms.
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn set_cork(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        cork: bool,
+    ) -> Result<(), UnknownConnection> {
+        self.with(now, conn, |conn, now| conn.set_cork(now, cork))
+    }
+
+    /// A snapshot of the connection.
+    #[must_use]
+    pub fn info(&self, conn: ConnId) -> Option<ConnectionInfo> {
+        self.slots.find(conn).map(|slot| slot.conn.info())
+    }
+
+    /// The connection's peer, and this side's TCP port.
+    #[must_use]
+    pub fn addresses(&self, conn: ConnId) -> Option<(Remote, Port)> {
+        let slot = self.slots.find(conn)?;
+        let addr = self.paths.get(slot.peer)?.addr;
+        Some((Remote { addr, port: slot.peer_port }, slot.local_port))
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Whether a datagram that came from `peer` is for this endpoint, for those
+    /// who share a socket with other protocols: it parses as a segment, and its
+    /// ports are those of a connection with that peer, or it is a SYN to a port
+    /// that is listened on.
+    #[must_use]
+    pub fn accepts(&self, peer: SocketAddr, datagram: &[u8]) -> bool {
+        use crate::wire::{SegmentFlags, SegmentHeader};
+        let Ok(parsed) = SegmentHeader::parse(datagram, self.config.fields.checksum) else {
+            return false;
+        };
+        let header = &parsed.header;
+        let is_known = self.paths.find(peer).is_some_and(|peer| {
+            let (peer_port, local_port) = (header.src_port, header.dst_port);
+            self.demux.find(&Key { peer, peer_port, local_port }).is_some()
+        });
+        let is_syn = header.flags.contains(SegmentFlags::SYN)
+            && !header.flags.intersects(SegmentFlags::ACK | SegmentFlags::RST);
+        is_known || (is_syn && self.listeners.find(header.dst_port).is_some())
+    }
+
+    /// Runs `verb` on the user's connection `id`, then settles it.
+    fn with<T>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        verb: impl FnOnce(&mut Connection, Instant) -> T,
+    ) -> Result<T, UnknownConnection> {
+        let now = self.advance(now);
+        let slot = self.slots.find_mut(id).ok_or(UnknownConnection)?;
+        let result = verb(&mut slot.conn, now);
+        self.settle(now, id.slot);
+        Ok(result)
+    }
+}

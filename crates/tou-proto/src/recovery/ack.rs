@@ -1,0 +1,197 @@
+//! What an acknowledgment does: each algorithm in its turn.
+//!
+//! The order matters, and is the only thing that this file decides: deliver, then
+//! measure, then see whether the last reduction was a mistake, then whether the
+//! episode is over, and only then look for loss, with the reordering window that
+//! the new phase has.
+
+use core::time::Duration;
+
+use super::scoreboard::{Delivery, DeliveryContext, SackBlocks};
+use super::tlp::ProbeAck;
+use super::undo::{Spurious, UndoAck};
+use super::{AckInfo, AckOutcome, Phase, Recovery};
+use crate::time::Instant;
+
+impl Recovery {
+    /// Applies an acknowledgment. `ack.ack` outside SND.UNA..=SND.NXT is taken as
+    /// the nearer of the two.
+    ///
+    /// O(log n) and what it newly delivers or marks lost.
+    pub(crate) fn on_ack(&mut self, ack: &AckInfo<'_>) -> AckOutcome {
+        let mut outcome = AckOutcome {
+            prior_in_flight: self.in_flight(),
+            prior_outstanding: self.outstanding(),
+            ..AckOutcome::default()
+        };
+        let queue = &self.board.queue;
+        let una = ack.ack.clamp(queue.start(), queue.end());
+        let blocks = if self.sack && !ack.sack.is_empty() {
+            SackBlocks::sort(ack.sack, una, queue.end())
+        } else {
+            SackBlocks::default()
+        };
+        let delivery = self.board.apply(
+            una,
+            &blocks,
+            DeliveryContext {
+                now: ack.now,
+                tsecr: ack.tsecr,
+                min_rtt: self.rtt.min_rtt(),
+                fack: self.rack.fack(),
+                timeout_point: match self.phase {
+                    Phase::Timeout { recover } => Some(recover),
+                    _ => None,
+                },
+            },
+        );
+        outcome.acked = delivery.acked;
+        outcome.delivered = delivery.bytes;
+        outcome.app_limited = delivery.app_limited();
+        outcome.dsack = blocks.duplicate.is_some();
+
+        if delivery.acked > 0 {
+            // RFC 6298 (5.3), RFC 8985 §7.2.
+            self.rto.on_progress(ack.now);
+            self.tlp.arm(ack.now);
+        }
+        outcome.rtt_sample = self.measure(ack, &delivery, outcome.prior_outstanding);
+        self.rack.on_delivery(ack.now, &delivery);
+        outcome.probe_repaired_loss = self.tlp.on_ack(&ProbeAck {
+            ack: una,
+            dsack: blocks.duplicate.clone(),
+            bare_duplicate: ack.duplicate && ack.sack.is_empty(),
+        });
+        let spurious = self.judge_reduction(ack, &delivery, &blocks);
+        self.end_episode(spurious, &mut outcome);
+        let showed_loss = if self.sack {
+            self.look_for_loss(ack.now, spurious.is_some(), &outcome) | delivery.reneged
+        } else {
+            self.count_duplicate(ack, &mut outcome)
+        };
+        outcome.loss_found = showed_loss && self.phase.is_open();
+        outcome.probe_repaired_loss &= !outcome.loss_found;
+        if outcome.probe_repaired_loss {
+            // The reduction that follows is not the one `undo` watches.
+            self.undo.forget();
+        }
+        outcome.in_flight = self.in_flight();
+        self.last_delivered = outcome.delivered;
+        self.last_showed_loss = showed_loss;
+        outcome
+    }
+
+    /// Takes a round-trip sample, if there is one (RFC 6298 §2, §3).
+    fn measure(
+        &mut self,
+        ack: &AckInfo<'_>,
+        delivery: &Delivery,
+        flight_size: u64,
+    ) -> Option<Duration> {
+        // RFC 7323 appendix G: ExpectedSamples = ceiling(FlightSize / (SMSS * 2)).
+        let expected = flight_size.div_ceil(self.mss.saturating_mul(2));
+        let sample = if let Some(rtt) = delivery.rtt() {
+            self.rtt.add_sample(ack.now, rtt, expected);
+            rtt
+        } else {
+            // RFC 7323 §4.1: only from an acknowledgment that advances SND.UNA.
+            let rtt = ack.ts_rtt.filter(|_| delivery.acked > 0)?;
+            self.rtt.add_coarse_sample(rtt, expected);
+            rtt
+        };
+        self.rto.clear_backoff();
+        self.tlp.on_sample();
+        Some(sample)
+    }
+
+    /// Whether the last reduction was a mistake. If so, what it made lost and was
+    /// not sent again is believed in flight.
+    fn judge_reduction(
+        &mut self,
+        ack: &AckInfo<'_>,
+        delivery: &Delivery,
+        blocks: &SackBlocks,
+    ) -> Option<Spurious> {
+        let spurious = self.undo.on_ack(&UndoAck {
+            una: self.board.queue.start(),
+            advanced: delivery.acked > 0,
+            duplicate: ack.duplicate || !ack.sack.is_empty(),
+            tsecr: ack.tsecr,
+            dsack: blocks.duplicate.clone(),
+            fack: delivery.fack,
+            original_before_timeout: delivery.original_before_timeout,
+            recover: self.phase.recover(),
+        })?;
+        match spurious {
+            Spurious::Recovery => self.rack.on_spurious_recovery(),
+            Spurious::Timeout(first_sent_at) => {
+                // RFC 4015 §3.2: the next timeout shall not be as early.
+                if let Some(sent_at) = first_sent_at {
+                    self.rtt.on_spurious_timeout(ack.now.saturating_since(sent_at));
+                }
+                self.rto.clear_backoff();
+            }
+        }
+        self.board.queue.restore_lost();
+        self.tlp.arm(ack.now);
+        Some(spurious)
+    }
+
+    /// Ends the episode if it was a mistake, or if all that was outstanding at its
+    /// start is acknowledged (RFC 6675 §5, RFC 6582 §3.2 step 3).
+    fn end_episode(&mut self, spurious: Option<Spurious>, outcome: &mut AckOutcome) {
+        outcome.spurious = spurious.is_some();
+        let queue = &self.board.queue;
+        let Some(recover) = self.phase.recover() else { return };
+        if queue.start() >= recover || outcome.spurious {
+            self.phase = Phase::Open;
+            self.must_retransmit = false;
+            self.newreno.reset();
+            self.undo.on_end(queue.end());
+            outcome.recovery_ended = true;
+        }
+    }
+
+    /// RFC 8985 §6.2 steps 4 and 5.
+    ///
+    /// What a mistaken reduction gave back is not looked at in the same breath: the
+    /// window that condemned it is the one that was too narrow.
+    fn look_for_loss(&mut self, now: Instant, spurious: bool, outcome: &AckOutcome) -> bool {
+        let queue = &mut self.board.queue;
+        self.rack.adapt_window(outcome.dsack, queue.start(), queue.end(), outcome.recovery_ended);
+        if spurious {
+            self.rack.cancel_timer();
+            return false;
+        }
+        let facts = self.window_facts();
+        self.rack.detect_loss(now, &mut self.board.queue, &facts)
+    }
+
+    /// RFC 6582 §3.2, for a peer without SACK.
+    fn count_duplicate(&mut self, ack: &AckInfo<'_>, outcome: &mut AckOutcome) -> bool {
+        let queue = &mut self.board.queue;
+        let front = queue.front().map_or(0, super::SentSegment::len);
+        // At least one segment is still missing.
+        let limit = queue.outstanding() - queue.lost().max(front);
+        if outcome.acked > 0 {
+            let counted = self.newreno.on_advance(outcome.acked, self.mss, limit);
+            outcome.delivered = outcome.delivered.saturating_sub(counted);
+            // Step 3: a partial acknowledgment names the next hole.
+            let partial = matches!(self.phase, Phase::Fast { .. });
+            if partial {
+                queue.mark_lost(queue.front_number());
+            }
+            return partial;
+        }
+        if !ack.duplicate || front == 0 {
+            return false;
+        }
+        outcome.delivered += self.newreno.on_duplicate(self.mss, limit);
+        let lost = self.phase.is_open()
+            && self.newreno.means_loss(self.config.dupthresh, queue.start());
+        if lost {
+            queue.mark_lost(queue.front_number());
+        }
+        lost
+    }
+}

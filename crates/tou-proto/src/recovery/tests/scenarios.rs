@@ -1,0 +1,509 @@
+extern crate std;
+
+use super::super::*;
+use std::vec::Vec;
+
+const MSS: u64 = 100;
+
+fn at(segment: u64) -> StreamPos {
+    StreamPos::from_raw(1000 + segment * MSS)
+}
+
+fn ms(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+const fn dur(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A sender whose segments have numbers, and whose tests read like diagrams.
+struct Sender {
+    recovery: Recovery,
+    /// Timestamps on: the value is the time in milliseconds.
+    timestamps: bool,
+    next: u64,
+}
+
+impl Sender {
+    /// An established connection with a round trip of 100 ms.
+    fn new(sack: bool) -> Self {
+        let mut recovery = Recovery::new(
+            RecoveryConfig {
+                rto_initial: dur(1000),
+                rto_min: dur(200),
+                rto_max: dur(60_000),
+                dupthresh: 3,
+                max_ack_delay: dur(40),
+            },
+            MSS,
+        );
+        recovery.set_sack(sack);
+        recovery.add_rtt_sample(ms(0), dur(100));
+        Self { recovery, timestamps: false, next: 0 }
+    }
+
+    fn transmission(&self, now: u64, segment: u64) -> Transmission {
+        Transmission {
+            now: ms(now),
+            start: at(segment),
+            end: at(segment + 1),
+            tsval: self.timestamps.then_some(now as u32),
+            app_limited: false,
+        }
+    }
+
+    fn send(&mut self, now: u64, segments: u64) {
+        for _ in 0..segments {
+            self.recovery.on_sent(&self.transmission(now, self.next));
+            self.next += 1;
+        }
+        self.recovery.check_invariants();
+    }
+
+    /// Sends the lowest lost segment; returns its number.
+    fn retransmit(&mut self, now: u64) -> Option<u64> {
+        let segment = self.recovery.next_lost()?.start.since(at(0)) / MSS;
+        self.recovery.on_retransmitted(&self.transmission(now, segment));
+        self.recovery.check_invariants();
+        Some(segment)
+    }
+
+    fn ack_with(&mut self, now: u64, ack: u64, sack: &[Range<u64>], tsecr: Option<u32>) -> AckOutcome {
+        let sack: Vec<_> = sack.iter().map(|r| at(r.start)..at(r.end)).collect();
+        let outcome = self.recovery.on_ack(&AckInfo {
+            now: ms(now),
+            ack: at(ack),
+            sack: &sack,
+            ts_rtt: None,
+            tsecr,
+            duplicate: at(ack) == self.recovery.board.queue.start()
+                && self.recovery.outstanding() > 0,
+        });
+        self.recovery.check_invariants();
+        outcome
+    }
+
+    fn ack(&mut self, now: u64, ack: u64, sack: &[Range<u64>]) -> AckOutcome {
+        self.ack_with(now, ack, sack, None)
+    }
+
+    /// As a caller with Reno would: half the flight.
+    fn enter(&mut self, outcome: &AckOutcome) {
+        assert!(outcome.loss_found);
+        self.recovery.enter_recovery(outcome.prior_outstanding / 2);
+        self.recovery.on_recovery_ack(outcome);
+        self.recovery.check_invariants();
+    }
+
+    fn expire(&mut self) -> (u64, TimerOutcome) {
+        let (deadline, _) = self.recovery.timer().expect("armed");
+        let outcome = self.recovery.on_timer(deadline);
+        self.recovery.check_invariants();
+        (deadline.as_millis(), outcome)
+    }
+}
+
+#[test]
+fn nothing_outstanding_needs_no_timer() {
+    let mut sender = Sender::new(true);
+    assert_eq!(sender.recovery.timer(), None);
+    sender.send(0, 1);
+    assert!(sender.recovery.timer().is_some());
+    sender.ack(100, 1, &[]);
+    assert_eq!(sender.recovery.timer(), None);
+    assert_eq!(sender.recovery.on_timer(ms(100_000)), TimerOutcome::None);
+}
+
+#[test]
+fn a_handshake_segment_has_the_retransmission_timer_only_and_doubles_it() {
+    let mut sender = Sender::new(false);
+    sender.recovery = Recovery::new(sender.recovery.config, MSS);
+    sender.send(0, 1);
+    let mut deadlines = Vec::new();
+    for i in 0..3 {
+        let (deadline, outcome) = sender.expire();
+        let first = i == 0;
+        assert_eq!(outcome, TimerOutcome::Rto { first, flight_size: MSS, front_len: MSS });
+        assert!(sender.recovery.must_retransmit());
+        assert_eq!(sender.retransmit(deadline), Some(0));
+        deadlines.push(deadline);
+    }
+    assert_eq!(deadlines, [1000, 3000, 7000]);
+    assert_eq!(sender.recovery.consecutive_rtos(), 3);
+    // RFC 6298 (5.7), Karn.
+    let outcome = sender.ack(7100, 1, &[]);
+    assert_eq!((outcome.rtt_sample, outcome.recovery_ended), (None, true));
+    sender.recovery.on_established(true);
+    assert_eq!(sender.recovery.rto(), dur(3000));
+}
+
+#[test]
+fn three_sacked_segments_start_recovery_and_its_end_is_what_was_sent() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 10);
+    assert!(!sender.ack(100, 0, &[1..2]).loss_found);
+    assert!(!sender.ack(101, 0, &[1..3]).loss_found);
+    let outcome = sender.ack(102, 0, &[1..4]);
+    assert_eq!((outcome.delivered, outcome.prior_outstanding), (MSS, 10 * MSS));
+    sender.enter(&outcome);
+    assert!(sender.recovery.must_retransmit());
+    assert_eq!(sender.retransmit(102), Some(0));
+    assert!(!sender.recovery.must_retransmit());
+    // RFC 9937 §6.1: what was in flight and what this acknowledgment delivered.
+    assert_eq!(sender.recovery.in_flight(), 7 * MSS);
+    sender.send(103, 1);
+    let outcome = sender.ack(203, 10, &[]);
+    assert!(outcome.recovery_ended && !outcome.loss_found);
+    assert_eq!(sender.recovery.prr_cwnd(), None);
+}
+
+#[test]
+fn one_sacked_segment_arms_the_reordering_timer_first() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 3);
+    sender.ack(100, 0, &[1..2]);
+    assert_eq!(sender.recovery.timer(), Some((ms(125), RecoveryTimer::Reorder)));
+    assert_eq!(sender.recovery.on_timer(ms(124)), TimerOutcome::None);
+    let lost = TimerOutcome::Lost { loss_found: true, flight_size: 3 * MSS };
+    assert_eq!(sender.expire(), (125, lost));
+    sender.recovery.enter_recovery(MSS);
+    assert_eq!(sender.retransmit(125), Some(0));
+    assert_eq!(sender.retransmit(125), None);
+}
+
+/// RFC 8985 §7.2.
+#[test]
+fn a_probe_is_due_after_two_round_trips_and_the_timeout_after_it() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 2);
+    assert_eq!(sender.recovery.timer(), Some((ms(200), RecoveryTimer::Tlp)));
+    sender.send(50, 1);
+    // Sending starts the probe's wait over, but never past the timeout's.
+    assert_eq!(sender.recovery.timer(), Some((ms(250), RecoveryTimer::Tlp)));
+    sender.send(290, 1);
+    assert_eq!(sender.recovery.timer(), Some((ms(300), RecoveryTimer::Tlp)));
+    let (now, outcome) = sender.expire();
+    assert_eq!(outcome, TimerOutcome::ProbeDue);
+    // Nothing is sent: the timeout runs all the same.
+    assert_eq!(sender.recovery.timer(), Some((ms(now + 300), RecoveryTimer::Rto)));
+}
+
+#[test]
+fn one_segment_waits_for_the_peers_delay_too() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 1);
+    assert_eq!(sender.recovery.timer(), Some((ms(240), RecoveryTimer::Tlp)));
+}
+
+/// Sends `segments`, and the last of them again as a probe.
+fn probed(segments: u64) -> Sender {
+    let mut sender = Sender::new(true);
+    sender.send(0, segments);
+    let (now, outcome) = sender.expire();
+    assert_eq!(outcome, TimerOutcome::ProbeDue);
+    let tail = sender.recovery.tail().expect("outstanding");
+    sender.recovery.on_retransmitted(&sender.transmission(now, segments - 1));
+    sender.recovery.on_probe_sent(ms(now), tail.end, true);
+    sender.recovery.check_invariants();
+    sender
+}
+
+/// RFC 8985 §7.4.1.
+#[test]
+fn a_probe_reveals_losses_before_the_tail() {
+    let mut sender = probed(4);
+    let outcome = sender.ack(300, 1, &[3..4]);
+    assert!(outcome.loss_found);
+    sender.enter(&outcome);
+    assert_eq!(sender.retransmit(300), Some(1));
+    assert_eq!(sender.retransmit(300), Some(2));
+    let outcome = sender.ack(400, 4, &[]);
+    assert!(outcome.recovery_ended && !outcome.spurious && !outcome.probe_repaired_loss);
+}
+
+/// RFC 8985 §7.4.2.
+#[test]
+fn a_probe_that_repaired_the_loss_says_so_with_the_next_data() {
+    let mut sender = probed(2);
+    assert!(!sender.ack(300, 2, &[]).probe_repaired_loss);
+    sender.send(310, 1);
+    let outcome = sender.ack(410, 3, &[]);
+    assert!(outcome.probe_repaired_loss && !outcome.loss_found);
+}
+
+#[test]
+fn a_needless_probe_is_recognised_by_its_dsack() {
+    let mut sender = probed(2);
+    sender.ack(210, 2, &[]);
+    assert!(sender.ack(300, 2, &[1..2]).dsack);
+    sender.send(310, 1);
+    assert!(!sender.ack(410, 3, &[]).probe_repaired_loss);
+}
+
+#[test]
+fn no_second_probe_while_one_is_unacknowledged() {
+    let mut sender = probed(3);
+    let outcome = sender.ack(300, 1, &[]);
+    assert!(outcome.rtt_sample.is_some());
+    assert!(matches!(sender.recovery.timer(), Some((_, RecoveryTimer::Rto))));
+}
+
+/// RFC 6298 (5.1) to (5.3).
+#[test]
+fn the_timeout_runs_from_the_last_progress_not_from_the_last_sending() {
+    let mut sender = Sender::new(false);
+    sender.send(0, 1);
+    for now in [50, 100, 150] {
+        sender.send(now, 1);
+        assert_eq!(sender.recovery.timer(), Some((ms(300), RecoveryTimer::Rto)));
+    }
+    sender.ack(160, 0, &[]);
+    assert_eq!(sender.recovery.timer(), Some((ms(300), RecoveryTimer::Rto)));
+    sender.ack(170, 2, &[]);
+    let rto = sender.recovery.rto();
+    assert_eq!(sender.recovery.timer(), Some((ms(170) + rto, RecoveryTimer::Rto)));
+}
+
+/// Karn (RFC 6298 §3, §5): the backed-off value stays until there is a sample.
+#[test]
+fn backoff_stays_until_a_segment_sent_once_is_acknowledged() {
+    let mut sender = Sender::new(false);
+    sender.send(0, 1);
+    let before = sender.recovery.rto();
+    let (now, _) = sender.expire();
+    sender.retransmit(now);
+    sender.ack(now + 100, 1, &[]);
+    assert_eq!(sender.recovery.rto(), before * 2);
+    assert_eq!(sender.recovery.consecutive_rtos(), 0);
+    sender.send(now + 200, 1);
+    sender.ack(now + 300, 2, &[]);
+    assert!(sender.recovery.rto() < before * 2);
+}
+
+#[test]
+fn an_echo_gives_the_sample_that_no_segment_does() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 1);
+    let (now, _) = sender.expire();
+    sender.recovery.on_retransmitted(&sender.transmission(now, 0));
+    let outcome = sender.recovery.on_ack(&AckInfo {
+        now: ms(now + 130),
+        ack: at(1),
+        sack: &[],
+        ts_rtt: Some(dur(130)),
+        tsecr: None,
+        duplicate: false,
+    });
+    assert_eq!(outcome.rtt_sample, Some(dur(130)));
+    assert_eq!(sender.recovery.min_rtt(), Some(dur(100)));
+}
+
+/// RFC 8985 §6.3, RFC 6298 (5.4): what was sent lately is spared.
+#[test]
+fn a_timeout_marks_the_front_and_what_is_old() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 2);
+    sender.ack(100, 1, &[]);
+    sender.send(100, 1);
+    let (now, outcome) = sender.expire();
+    assert_eq!(outcome, TimerOutcome::ProbeDue);
+    sender.send(now, 1);
+    sender.recovery.on_probe_sent(ms(now), at(4), false);
+    let (later, outcome) = sender.expire();
+    assert!(later > now);
+    assert!(matches!(outcome, TimerOutcome::Rto { first: true, .. }));
+    assert!(sender.recovery.in_rto_recovery());
+    let mut sent = Vec::new();
+    while let Some(segment) = sender.retransmit(later) {
+        sent.push(segment);
+    }
+    assert_eq!(sent, [1, 2, 3]);
+    assert!(sender.ack(later + 100, 4, &[]).recovery_ended);
+}
+
+#[test]
+fn loss_in_an_episode_is_not_found_again() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 10);
+    let outcome = sender.ack(100, 0, &[1..4]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    let outcome = sender.ack(110, 0, &[5..9, 1..4]);
+    assert!(!outcome.loss_found);
+    assert_eq!(sender.recovery.next_lost(), Some(at(4)..at(5)));
+    assert!(!sender.recovery.must_retransmit());
+}
+
+#[test]
+fn a_timeout_in_fast_recovery_takes_over() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 10);
+    let outcome = sender.ack(100, 0, &[1..4]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    let (now, outcome) = sender.expire();
+    assert!(matches!(outcome, TimerOutcome::Rto { first: true, .. }));
+    assert!(sender.recovery.in_rto_recovery() && !sender.recovery.in_fast_recovery());
+    // The scoreboard is kept (RFC 8985 §6.3): what the peer holds is not sent again.
+    let mut sent = Vec::new();
+    while let Some(segment) = sender.retransmit(now) {
+        sent.push(segment);
+    }
+    assert_eq!(sent, [0, 4, 5, 6, 7, 8, 9]);
+}
+
+/// RFC 2018 §8.
+#[test]
+fn a_peer_that_reneges_gets_the_data_again() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 6);
+    let outcome = sender.ack(100, 0, &[1..6]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    let outcome = sender.ack(200, 1, &[]);
+    assert!(!outcome.loss_found && !outcome.recovery_ended);
+    let mut sent = Vec::new();
+    while let Some(segment) = sender.retransmit(200) {
+        sent.push(segment);
+    }
+    assert_eq!(sent, [1, 2, 3, 4, 5]);
+    let outcome = sender.ack(300, 6, &[]);
+    assert_eq!((outcome.delivered, outcome.acked), (0, 5 * MSS));
+}
+
+/// RFC 3522: the original was only late.
+#[test]
+fn eifel_ends_a_needless_recovery() {
+    let mut sender = Sender::new(true);
+    sender.timestamps = true;
+    sender.send(0, 10);
+    let outcome = sender.ack(100, 0, &[1..4]);
+    sender.enter(&outcome);
+    sender.retransmit(105);
+    let outcome = sender.ack_with(110, 4, &[], Some(0));
+    assert!(outcome.spurious && outcome.recovery_ended && !outcome.loss_found);
+    assert!(!sender.recovery.in_fast_recovery());
+    assert!(sender.recovery.reordering_seen());
+    assert_eq!(sender.recovery.in_flight(), 6 * MSS);
+}
+
+#[test]
+fn eifel_ends_a_needless_timeout_and_the_next_is_later() {
+    let mut sender = Sender::new(true);
+    sender.timestamps = true;
+    sender.send(0, 5);
+    sender.expire();
+    let (now, outcome) = sender.expire();
+    assert!(matches!(outcome, TimerOutcome::Rto { .. }));
+    assert_eq!(sender.retransmit(now), Some(0));
+    let outcome = sender.ack_with(now + 10, 1, &[], Some(0));
+    assert!(outcome.spurious);
+    // RFC 4015: the four that were marked are in flight; SRTT is what it took.
+    assert_eq!(sender.recovery.in_flight(), 4 * MSS);
+    assert_eq!(sender.recovery.next_lost(), None);
+    assert_eq!(sender.recovery.srtt(), Some(dur(now + 10)));
+}
+
+#[test]
+fn duplicates_reported_for_all_retransmissions_end_a_needless_recovery() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 10);
+    let outcome = sender.ack(100, 0, &[2..5]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    sender.retransmit(100);
+    assert!(!sender.ack(110, 5, &[]).spurious);
+    assert!(!sender.ack(200, 5, &[0..1]).spurious);
+    let outcome = sender.ack(201, 5, &[1..2]);
+    assert!(outcome.spurious && outcome.dsack);
+}
+
+#[test]
+fn duplicates_reported_after_the_end_still_count() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 4);
+    let outcome = sender.ack(100, 0, &[1..4]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    assert!(sender.ack(110, 4, &[]).recovery_ended);
+    sender.send(120, 1);
+    let outcome = sender.ack(200, 4, &[0..1]);
+    assert!(outcome.spurious && !outcome.recovery_ended);
+}
+
+/// RFC 5681 §3.2, RFC 6582, RFC 3042, RFC 9937 §6.2 without SACK.
+#[test]
+fn without_sack_the_third_duplicate_retransmits_and_partial_acknowledgments_go_on() {
+    let mut sender = Sender::new(false);
+    sender.send(0, 10);
+    for expected in [9, 8] {
+        let outcome = sender.ack(100, 0, &[]);
+        assert_eq!((outcome.delivered, outcome.loss_found), (MSS, false));
+        assert_eq!(sender.recovery.in_flight(), expected * MSS, "limited transmit");
+    }
+    let outcome = sender.ack(100, 0, &[]);
+    sender.enter(&outcome);
+    assert_eq!(sender.retransmit(100), Some(0));
+    assert_eq!(sender.retransmit(100), None);
+    assert_eq!(sender.recovery.in_flight(), 7 * MSS);
+    // Segment 4 is lost too.
+    for _ in 0..5 {
+        sender.ack(150, 0, &[]);
+    }
+    assert_eq!(sender.recovery.in_flight(), 2 * MSS);
+    let outcome = sender.ack(200, 4, &[]);
+    assert_eq!((outcome.acked, outcome.delivered), (4 * MSS, MSS));
+    assert!(!outcome.recovery_ended && !outcome.loss_found);
+    assert_eq!(sender.retransmit(200), Some(4));
+    let outcome = sender.ack(300, 10, &[]);
+    assert!(outcome.recovery_ended);
+    assert_eq!(sender.recovery.in_flight(), 0);
+}
+
+/// RFC 6582 §3.2 step 2.
+#[test]
+fn without_sack_duplicates_after_a_timeout_do_not_start_recovery() {
+    let mut sender = Sender::new(false);
+    sender.send(0, 5);
+    let (now, _) = sender.expire();
+    while sender.retransmit(now).is_some() {}
+    assert!(sender.ack(now + 50, 5, &[]).recovery_ended);
+    sender.send(now + 60, 5);
+    for _ in 0..4 {
+        assert!(!sender.ack(now + 100, 5, &[]).loss_found);
+    }
+}
+
+#[test]
+fn everything_is_lost_on_a_timeout_without_sack() {
+    let mut sender = Sender::new(false);
+    sender.send(0, 5);
+    sender.expire();
+    assert_eq!((sender.recovery.in_flight(), sender.recovery.outstanding()), (0, 5 * MSS));
+}
+
+#[test]
+fn a_smaller_segment_size_splits_what_is_outstanding() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 3);
+    sender.recovery.mark_all_lost();
+    sender.recovery.set_mss(40);
+    sender.recovery.check_invariants();
+    assert_eq!(sender.recovery.next_lost(), Some(at(0)..at(0) + 40));
+    // A caller that sends less than a segment: the rest remains lost.
+    let part = Transmission { end: at(0) + 10, ..sender.transmission(5, 0) };
+    sender.recovery.on_retransmitted(&part);
+    sender.recovery.check_invariants();
+    assert_eq!(sender.recovery.next_lost(), Some(at(0) + 10..at(0) + 40));
+}
+
+#[test]
+fn the_front_tells_since_when_it_waits() {
+    let mut sender = Sender::new(true);
+    assert_eq!((sender.recovery.front(), sender.recovery.front_sent_at()), (None, None));
+    sender.send(7, 2);
+    sender.recovery.on_retransmitted(&sender.transmission(9, 0));
+    assert_eq!(sender.recovery.front(), Some(at(0)..at(1)));
+    assert_eq!(sender.recovery.front_sent_at(), Some(ms(7)));
+}

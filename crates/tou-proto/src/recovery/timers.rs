@@ -1,0 +1,91 @@
+//! What the clock does: which timer is armed, and what its expiry means.
+//!
+//! There is one deadline at a time (RFC 8985 §8): the reordering timer while RACK
+//! waits, else the probe timer if a probe is allowed, else the retransmission
+//! timer. Nothing is armed or cancelled: the deadline follows from the state.
+
+use super::{Phase, Recovery, RecoveryTimer, SentSegment, TimerOutcome};
+use crate::time::Instant;
+
+impl Recovery {
+    /// The armed timer and its deadline; `None` when nothing is outstanding.
+    pub(crate) fn timer(&self) -> Option<(Instant, RecoveryTimer)> {
+        if self.board.queue.is_empty() {
+            return None;
+        }
+        if let Some(deadline) = self.rack.deadline() {
+            return Some((deadline, RecoveryTimer::Reorder));
+        }
+        let rto = self.rto.deadline(self.rtt.estimate());
+        match self.probe_deadline() {
+            // RFC 8985 §7.2: never later than the retransmission timer.
+            Some(probe) => Some((probe.min(rto), RecoveryTimer::Tlp)),
+            None => Some((rto, RecoveryTimer::Rto)),
+        }
+    }
+
+    /// When a probe is due (RFC 8985 §7.2): not during an episode, and not while
+    /// segments are SACKed.
+    fn probe_deadline(&self) -> Option<Instant> {
+        let queue = &self.board.queue;
+        if !self.sack || !self.phase.is_open() || queue.sacked_segments() > 0 {
+            return None;
+        }
+        self.tlp.deadline(self.rtt.srtt(), queue.len() == 1, self.config.max_ack_delay)
+    }
+
+    /// Call when `timer()` is due; spurious calls do nothing.
+    pub(crate) fn on_timer(&mut self, now: Instant) -> TimerOutcome {
+        let Some((_, timer)) = self.timer().filter(|(deadline, _)| *deadline <= now) else {
+            return TimerOutcome::None;
+        };
+        self.last_delivered = 0;
+        match timer {
+            RecoveryTimer::Reorder => {
+                let facts = self.window_facts();
+                if self.rack.detect_loss(now, &mut self.board.queue, &facts) {
+                    self.last_showed_loss = true;
+                    let loss_found = self.phase.is_open();
+                    TimerOutcome::Lost { loss_found, flight_size: self.outstanding() }
+                } else {
+                    TimerOutcome::None
+                }
+            }
+            RecoveryTimer::Tlp => {
+                // RFC 8985 §7.3: whether a probe goes out or not.
+                self.tlp.disarm();
+                self.rto.restart(now);
+                TimerOutcome::ProbeDue
+            }
+            RecoveryTimer::Rto => self.on_timeout(now),
+        }
+    }
+
+    /// RFC 6298 (5.4) to (5.6), RFC 8985 §6.3.
+    fn on_timeout(&mut self, now: Instant) -> TimerOutcome {
+        let queue = &self.board.queue;
+        let (una, recover) = (queue.start(), queue.end());
+        let outcome = TimerOutcome::Rto {
+            first: self.rto.expiries() == 0,
+            flight_size: queue.outstanding(),
+            front_len: queue.front().map_or(0, SentSegment::len),
+        };
+        let steady = self.sack && self.phase.is_open() && queue.sacked_segments() == 0;
+        let again = matches!(self.phase, Phase::Timeout { .. });
+        self.undo.on_timeout(una, steady, again);
+        self.rto.on_expiry(now);
+        if self.sack {
+            self.board.mark_lost_on_timeout(now, self.rack.age_lost_on_timeout());
+        } else {
+            self.board.mark_all_lost();
+        }
+        self.phase = Phase::Timeout { recover };
+        self.rack.cancel_timer();
+        self.newreno.reset();
+        // RFC 6582 §4: against needless fast retransmits afterwards.
+        self.newreno.on_episode(recover);
+        self.tlp.reset();
+        self.must_retransmit = true;
+        outcome
+    }
+}

@@ -1,0 +1,215 @@
+//! Was a reduction a mistake? Eifel detection (RFC 3522), DSACK (RFC 2883,
+//! RFC 3708), and F-RTO with SACK (RFC 5682 §3).
+//!
+//! Knows the retransmissions of the last episode. Must not know the window that
+//! was reduced, nor put anything back.
+
+use core::ops::Range;
+
+use super::scoreboard::is_before;
+use super::sent::SentSegment;
+use crate::seq::StreamPos;
+use crate::time::Instant;
+
+/// The last episode, as long as it can prove a mistake.
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    episode: Option<Episode>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Episode {
+    /// SND.UNA when it began: DSACKs below speak of earlier times.
+    since: StreamPos,
+    /// A timeout began it.
+    timeout: bool,
+    /// Bytes retransmitted that no DSACK has reported.
+    unreported: u64,
+    /// When the first segment that was retransmitted had been sent first.
+    first_sent_at: Option<Instant>,
+    /// The end and the timestamp value of the first retransmission, until an
+    /// acknowledgment of it decides.
+    eifel: Option<(StreamPos, u32)>,
+    frto: Frto,
+    /// The episode is over; this much acknowledged, so is the wait for DSACKs.
+    over_at: Option<StreamPos>,
+}
+
+/// Where F-RTO stands (RFC 5682 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frto {
+    /// Not applied, or decided.
+    Off,
+    /// Step 2: waits for an acknowledgment of the retransmission.
+    Retransmitted,
+    /// Step 3: waits for what the next one acknowledges. New data would tell more
+    /// than retransmissions.
+    Probing,
+}
+
+/// What [`Undo::on_ack`] needs to know of an acknowledgment.
+#[derive(Clone, Debug)]
+pub(super) struct UndoAck {
+    /// SND.UNA after it.
+    pub(super) una: StreamPos,
+    /// It advanced SND.UNA.
+    pub(super) advanced: bool,
+    /// It is a duplicate, or reports holdings.
+    pub(super) duplicate: bool,
+    /// The echoed timestamp.
+    pub(super) tsecr: Option<u32>,
+    /// What a DSACK block reported.
+    pub(super) dsack: Option<Range<StreamPos>>,
+    /// The highest position delivered so far.
+    pub(super) fack: StreamPos,
+    /// It delivered data sent before the timeout and never again.
+    pub(super) original_before_timeout: bool,
+    /// Where the episode ends: SND.NXT at its start.
+    pub(super) recover: Option<StreamPos>,
+}
+
+/// The last reduction was a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spurious {
+    /// A fast recovery: segments were reordered.
+    Recovery,
+    /// A timeout: segments were delayed. When the delayed one was first sent, if
+    /// that is known.
+    Timeout(Option<Instant>),
+}
+
+impl Undo {
+    /// An episode begins. `outstanding` bytes were retransmitted before it, by a
+    /// probe that is unacknowledged: their DSACK must not speak for others.
+    pub(super) fn begin(&mut self, una: StreamPos, outstanding: u64) {
+        self.episode = Some(Episode::new(una, false, self.carried_over() + outstanding));
+    }
+
+    /// The retransmission timer expired. `steady`: outside any episode, nothing
+    /// SACKed, so that F-RTO may be applied (RFC 5682 §3.1 step 1). `again`: for
+    /// the second time in one episode, whose first retransmission stays the one
+    /// that counts.
+    pub(super) fn on_timeout(&mut self, una: StreamPos, steady: bool, again: bool) {
+        if again && let Some(episode) = &mut self.episode {
+            if episode.frto == Frto::Probing {
+                episode.frto = Frto::Off;
+            }
+            return;
+        }
+        let mut episode = Episode::new(una, true, self.carried_over());
+        if steady {
+            episode.frto = Frto::Retransmitted;
+        }
+        self.episode = Some(episode);
+    }
+
+    /// Retransmissions of an episode that another one interrupts.
+    fn carried_over(&self) -> u64 {
+        let interrupted = self.episode.filter(|episode| episode.over_at.is_none());
+        interrupted.map_or(0, |episode| episode.unreported)
+    }
+
+    /// The episode ended in the ordinary way: DSACKs may yet come, until `nxt` is
+    /// acknowledged.
+    pub(super) fn on_end(&mut self, nxt: StreamPos) {
+        if let Some(episode) = &mut self.episode {
+            episode.over_at = Some(nxt);
+            episode.eifel = None;
+            episode.frto = Frto::Off;
+        }
+    }
+
+    /// The last reduction is another one now, or there was none.
+    pub(super) fn forget(&mut self) {
+        self.episode = None;
+    }
+
+    /// `segment` is sent again, with `tsval` as its timestamp.
+    pub(super) fn on_retransmit(&mut self, segment: &SentSegment, tsval: Option<u32>) {
+        let Some(episode) = self.episode.as_mut().filter(|episode| episode.over_at.is_none())
+        else {
+            return;
+        };
+        episode.unreported = episode.unreported.saturating_add(segment.len());
+        if episode.first_sent_at.is_none() {
+            episode.first_sent_at = Some(segment.first_sent_at);
+            episode.eifel = tsval.map(|tsval| (segment.end, tsval));
+        }
+    }
+
+    /// Judges by an acknowledgment. A mistake is reported once.
+    pub(super) fn on_ack(&mut self, ack: &UndoAck) -> Option<Spurious> {
+        let episode = self.episode.as_mut()?;
+        if episode.eifel(ack) | episode.dsack(ack.dsack.as_ref()) | episode.frto(ack) {
+            let (timeout, sent_at) = (episode.timeout, episode.first_sent_at);
+            self.episode = None;
+            return Some(if timeout { Spurious::Timeout(sent_at) } else { Spurious::Recovery });
+        }
+        if episode.over_at.is_some_and(|over_at| ack.una > over_at) {
+            self.episode = None;
+        }
+        None
+    }
+
+    /// RFC 5682 §3.1 step 2b: new data, if any may be sent, goes before what is
+    /// marked lost.
+    pub(super) fn prefers_new_data(&self) -> bool {
+        self.episode.is_some_and(|episode| episode.frto == Frto::Probing)
+    }
+}
+
+impl Episode {
+    fn new(since: StreamPos, timeout: bool, unreported: u64) -> Self {
+        Self {
+            since,
+            timeout,
+            unreported,
+            first_sent_at: None,
+            eifel: None,
+            frto: Frto::Off,
+            over_at: None,
+        }
+    }
+
+    /// RFC 3522 §3.2: the first acknowledgment that covers the retransmission
+    /// echoes a timestamp older than the retransmission's.
+    fn eifel(&mut self, ack: &UndoAck) -> bool {
+        let Some((_, tsval)) = self.eifel.filter(|(end, _)| ack.una >= *end) else { return false };
+        self.eifel = None;
+        ack.tsecr.is_some_and(|tsecr| is_before(tsecr, tsval))
+    }
+
+    /// Every retransmission was reported a duplicate.
+    fn dsack(&mut self, reported: Option<&Range<StreamPos>>) -> bool {
+        let Some(reported) = reported.filter(|reported| reported.start >= self.since) else {
+            return false;
+        };
+        self.unreported = self.unreported.saturating_sub(reported.end.since(reported.start));
+        self.first_sent_at.is_some() && self.unreported == 0
+    }
+
+    /// RFC 5682 §3.1 steps 2 and 3.
+    fn frto(&mut self, ack: &UndoAck) -> bool {
+        let beyond = ack.recover.is_none_or(|recover| ack.fack > recover);
+        match self.frto {
+            Frto::Off => false,
+            Frto::Retransmitted => {
+                if ack.advanced {
+                    // 2a: no evidence if it covers everything. 2b.
+                    let all = ack.recover.is_none_or(|recover| ack.una >= recover);
+                    self.frto = if all { Frto::Off } else { Frto::Probing };
+                }
+                false
+            }
+            Frto::Probing if ack.advanced || ack.duplicate => {
+                self.frto = Frto::Off;
+                // 3b, else 3a.
+                ack.original_before_timeout && !beyond
+            }
+            Frto::Probing => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Figures that users read: counters that only grow, and snapshots.
+
+use core::time::Duration;
+
+use crate::conn::State;
+
+/// What a connection has counted since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionCounters {
+    /// Segments sent, retransmissions included.
+    pub segments_sent: u64,
+    /// Segments that reached the connection.
+    pub segments_received: u64,
+    /// Bytes of data sent, retransmissions included.
+    pub bytes_sent: u64,
+    /// Bytes of data the peer has acknowledged.
+    pub bytes_acked: u64,
+    /// Bytes of data received in order.
+    pub bytes_received: u64,
+    /// Segments sent again.
+    pub segments_retransmitted: u64,
+    /// Bytes of data sent again.
+    pub bytes_retransmitted: u64,
+    /// Retransmission timeouts (RFC 6298).
+    pub timeouts: u64,
+    /// Tail loss probes sent (RFC 8985).
+    pub tail_probes: u64,
+    /// Fast recovery episodes begun.
+    pub fast_recoveries: u64,
+    /// Reductions of the window that were found to be mistakes.
+    pub spurious_recoveries: u64,
+    /// Acknowledgments that reported a duplicate arrival (RFC 2883).
+    pub dsacks_received: u64,
+    /// Bytes that arrived and were there already.
+    pub duplicate_bytes_received: u64,
+    /// Segments that arrived behind a hole.
+    pub out_of_order_segments: u64,
+    /// Bytes behind a hole that were dropped to keep the bounds.
+    pub reassembly_bytes_dropped: u64,
+    /// Segments outside the window (RFC 9293 §3.10.7.4, first check).
+    pub unacceptable_segments: u64,
+    /// Segments with an old timestamp (RFC 7323 §5).
+    pub paws_rejected: u64,
+    /// Challenge acknowledgments sent (RFC 5961).
+    pub challenge_acks: u64,
+    /// Challenge acknowledgments not sent because of their limit.
+    pub challenge_acks_suppressed: u64,
+    /// Zero-window probes sent.
+    pub window_probes: u64,
+    /// Keepalive probes sent.
+    pub keepalive_probes: u64,
+    /// Times the segment size fell back because full-sized segments vanished.
+    pub mtu_fallbacks: u64,
+    /// Error reports about the path that were taken as hints.
+    pub soft_errors: u64,
+}
+
+/// A connection as it is now: what Linux calls `tcp_info`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// The state of RFC 9293 §3.3.2.
+    pub state: State,
+    /// Smoothed round trip; `None` before the first sample.
+    pub srtt: Option<Duration>,
+    /// Its variation.
+    pub rttvar: Option<Duration>,
+    /// Smallest round trip seen lately.
+    pub min_rtt: Option<Duration>,
+    /// Retransmission timeout, backoff included.
+    pub rto: Duration,
+    /// Congestion window in bytes.
+    pub cwnd: u64,
+    /// Slow-start threshold in bytes; `u64::MAX` before the first loss.
+    pub ssthresh: u64,
+    /// Name of the congestion controller.
+    pub congestion: &'static str,
+    /// Bytes believed to be in the network (RFC 6675 pipe).
+    pub in_flight: u64,
+    /// Bytes sent and not acknowledged.
+    pub outstanding: u64,
+    /// The window the peer offers, in bytes.
+    pub snd_wnd: u64,
+    /// The window this side last offered, in bytes.
+    pub rcv_wnd: u64,
+    /// Bytes of data a segment carries at most, options already taken off.
+    pub mss: u64,
+    /// The MSS the peer announced, or the default of RFC 9293 §3.7.1.
+    pub peer_mss: u16,
+    /// Shift of the windows the peer offers, and of ours; zero without scaling.
+    pub window_shifts: (u8, u8),
+    /// Timestamps are in use.
+    pub timestamps: bool,
+    /// SACK is in use.
+    pub sack: bool,
+    /// Bytes written and not yet acknowledged.
+    pub send_queue: u64,
+    /// Bytes received in order and not yet read.
+    pub recv_queue: u64,
+    /// Bytes received out of order.
+    pub reassembly_queue: u64,
+    /// Receive buffer that auto-tuning has arrived at, in bytes.
+    pub recv_buffer: u64,
+    /// Reordering was seen on the path (RFC 8985).
+    pub reordering_seen: bool,
+    /// What was counted.
+    pub counters: ConnectionCounters,
+}
+
+/// What an endpoint has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointCounters {
+    /// Datagrams handed in.
+    pub datagrams_received: u64,
+    /// Datagrams that were no segments.
+    pub malformed_segments: u64,
+    /// Segments whose checksum was wrong (with [`crate::wire::Checksum::Segment`]).
+    pub bad_checksums: u64,
+    /// Segments whose option list was cut short by a malformed option.
+    pub malformed_options: u64,
+    /// Segments for no connection and no listener.
+    pub stray_segments: u64,
+    /// Resets sent in answer to them.
+    pub resets_sent: u64,
+    /// Answers to stray segments not sent because of their limit.
+    pub stray_replies_suppressed: u64,
+    /// SYNs dropped because a listener's queues were full.
+    pub syns_dropped: u64,
+    /// SYNs dropped because the endpoint had no room for a connection.
+    pub connections_refused: u64,
+    /// Segments for a live connection that came from another UDP address or
+    /// port, and were dropped.
+    pub wrong_path: u64,
+    /// Connections remembered in TIME-WAIT that made room before their time.
+    pub time_wait_evicted: u64,
+    /// Error reports that matched no connection.
+    pub stray_path_errors: u64,
+}

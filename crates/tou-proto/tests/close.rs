@@ -1,0 +1,337 @@
+//! The ways a connection ends (RFC 9293 §3.6, §3.10.4-5) and TIME-WAIT.
+
+use core::time::Duration;
+
+use tou_proto::wire::SegmentFlags;
+use tou_proto::{ConnId, ConnectionError, Event, ReadError, State, WriteError};
+use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, syn, syn_ack};
+use tou_sim::{Manners, Pair, Talk, presets};
+
+fn established() -> (Script, ConnId) {
+    let mut script = Script::with_connection(presets::plain());
+    let conn = script.establish(syn(0).mss(1_000));
+    (script, conn)
+}
+
+/// Both FINs are acknowledged, this side's came first.
+fn in_time_wait() -> (Script, ConnId) {
+    let (mut script, conn) = established();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+    (script, conn)
+}
+
+#[test]
+fn active_close_goes_through_fin_wait_to_time_wait() {
+    let (mut script, conn) = established();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1));
+    assert_eq!(script.state(conn), State::FinWait1);
+    script.inject(ack(1, 2));
+    script.expect_nothing();
+    assert_eq!(script.state(conn), State::FinWait2);
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+    assert_eq!(script.state(conn), State::TimeWait);
+    script.expect_event(Event::Readable(conn));
+    script.expect_event(Event::Closed(conn, None));
+    assert_eq!(script.host.read(conn, &mut [0]), Ok(0));
+    script.host.close(conn).unwrap();
+    script.expect_nothing();
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+}
+
+#[test]
+fn passive_close_goes_through_close_wait_to_last_ack() {
+    let (mut script, conn) = established();
+    script.inject(fin(1, 1));
+    script.expect(ack(1, 2));
+    assert_eq!(script.state(conn), State::CloseWait);
+    script.expect_event(Event::Readable(conn));
+    assert_eq!(script.host.read(conn, &mut [0]), Ok(0));
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 2));
+    assert_eq!(script.state(conn), State::LastAck);
+    script.inject(ack(2, 2));
+    script.expect_nothing();
+    script.expect_event(Event::Closed(conn, None));
+    assert_eq!(script.state(conn), State::Closed);
+    // Nothing waits: the other side has TIME-WAIT.
+    script.inject(ack(2, 2));
+    script.expect(rst(2));
+}
+
+#[test]
+fn simultaneous_close_goes_through_closing() {
+    let (mut script, conn) = established();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.inject(fin(1, 1));
+    script.expect(ack(2, 2));
+    assert_eq!(script.state(conn), State::Closing);
+    script.inject(ack(2, 2));
+    script.expect_nothing();
+    assert_eq!(script.state(conn), State::TimeWait);
+}
+
+#[test]
+fn fin_rides_on_the_last_data() {
+    let (mut script, conn) = established();
+    script.host.write(conn, b"bye").unwrap();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1).data("bye"));
+    script.expect_nothing();
+}
+
+#[test]
+fn lost_fin_is_sent_again() {
+    let (mut script, conn) = established();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.expect_eventually(fin(1, 1));
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+    assert_eq!(script.state(conn), State::TimeWait);
+}
+
+#[test]
+fn fin_counts_only_when_all_before_it_has_arrived() {
+    let (mut script, conn) = established();
+    script.inject(fin(6, 1));
+    script.expect(ack(1, 1));
+    assert_eq!(script.state(conn), State::Established);
+    script.inject(data(1, 1, "hello"));
+    script.expect(ack(1, 7));
+    assert_eq!(script.state(conn), State::CloseWait);
+    assert_eq!(script.host.read_all(conn), (b"hello".to_vec(), Ok(())));
+}
+
+#[test]
+fn half_closed_connection_carries_data_the_other_way() {
+    let (mut script, conn) = established();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.inject(ack(1, 2));
+    script.inject(data(1, 2, "still"));
+    script.expect_after(40, ack(2, 6));
+    script.inject(fin(6, 2).data(" here"));
+    script.expect(ack(2, 12));
+    assert_eq!(script.host.read_all(conn), (b"still here".to_vec(), Ok(())));
+    assert_eq!(script.state(conn), State::TimeWait);
+
+    let (mut script, conn) = established();
+    script.inject(fin(1, 1));
+    script.expect(ack(1, 2));
+    script.host.write(conn, b"answer").unwrap();
+    script.expect(data(1, 2, "answer"));
+    script.inject(ack(2, 7));
+    script.expect_nothing();
+    assert_eq!(script.state(conn), State::CloseWait);
+}
+
+#[test]
+fn half_close_loses_nothing_in_either_direction() {
+    let talk = [7_u8; 300_000];
+    for (client_says, server_says) in [(0, 300_000), (300_000, 0), (1, 300_000)] {
+        let mut pair = Pair::new(11);
+        pair.both(|knobs| knobs.loss = 0.05);
+        let (client, server) = pair.connect();
+        let mut client = Talk::new(client, talk[..client_says].to_vec(), Manners::default());
+        let mut server = Talk::new(server, talk[..server_says].to_vec(), Manners::default());
+        pair.converse(&mut client, &mut server);
+        assert_eq!(client.received().len(), server_says);
+        assert_eq!(server.received().len(), client_says);
+        assert_eq!((client.read_end(), server.read_end()), (Some(Ok(())), Some(Ok(()))));
+    }
+}
+
+#[test]
+fn shutdown_is_idempotent_and_ends_writing() {
+    let (mut script, conn) = established();
+    script.host.shutdown(conn).unwrap();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.expect_nothing();
+    assert_eq!(script.host.write(conn, b"x"), Err(WriteError::Shutdown));
+}
+
+#[test]
+fn close_with_unread_data_resets() {
+    let (mut script, conn) = established();
+    script.inject(data(1, 1, "unread"));
+    script.host.close(conn).unwrap();
+    script.expect(rst_ack(1, 7));
+    script.expect_silence(100_000);
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+}
+
+#[test]
+fn data_after_close_is_answered_with_a_reset() {
+    let (mut script, conn) = established();
+    script.host.close(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.inject(data(1, 1, "late"));
+    script.expect(rst(1));
+    script.expect_silence(100_000);
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+}
+
+#[test]
+fn close_with_everything_read_is_graceful() {
+    let (mut script, conn) = established();
+    script.host.write(conn, b"last").unwrap();
+    script.host.close(conn).unwrap();
+    script.expect(fin(1, 1).data("last"));
+    assert!(script.host.info(conn).is_none());
+    assert_eq!(script.host.endpoint().unfinished_count(), 1);
+    script.inject(fin(1, 6));
+    script.expect(ack(6, 2));
+    assert_eq!(script.host.endpoint().unfinished_count(), 0);
+}
+
+#[test]
+fn release_discards_input_until_its_fin_is_acknowledged() {
+    let (mut script, conn) = established();
+    script.inject(data(1, 1, "unread"));
+    script.host.write(conn, b"last").unwrap();
+    script.host.release(conn).unwrap();
+    script.expect(fin(1, 7).data("last"));
+    script.inject(data(7, 1, "more"));
+    script.expect_after(40, ack(6, 11));
+    script.inject(ack(11, 6));
+    script.expect_nothing();
+    // From now on nobody can be surprised by a reset.
+    script.inject(data(11, 6, "too much"));
+    script.expect(rst(6));
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+}
+
+#[test]
+fn released_connection_takes_the_peers_fin() {
+    let (mut script, conn) = established();
+    script.host.release(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.inject(ack(1, 2));
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+}
+
+#[test]
+fn orphan_in_fin_wait_2_does_not_wait_for_ever() {
+    let (mut script, conn) = established();
+    script.host.release(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.inject(ack(1, 2));
+    script.advance(59_999);
+    script.expect_nothing();
+    assert_eq!(script.host.endpoint().connection_count(), 1);
+    script.advance(1);
+    script.take_output();
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+}
+
+#[test]
+fn held_connection_stays_in_fin_wait_2() {
+    let (mut script, conn) = established();
+    script.host.shutdown(conn).unwrap();
+    script.expect(fin(1, 1));
+    script.inject(ack(1, 2));
+    script.expect_silence(1_000_000);
+    assert_eq!(script.state(conn), State::FinWait2);
+}
+
+#[test]
+fn abort_resets_at_once() {
+    let (mut script, conn) = established();
+    script.host.write(conn, b"never mind").unwrap();
+    script.expect(data(1, 1, "never mind"));
+    script.host.abort(conn).unwrap();
+    script.expect(rst_ack(11, 1));
+    assert!(script.host.abort(conn).is_err());
+    script.expect_silence(100_000);
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+    assert_eq!(script.host.next_event(), None);
+}
+
+#[test]
+fn abort_of_the_peer_is_an_error_here() {
+    let mut pair = Pair::new(5);
+    let (client, server) = pair.connect();
+    pair.server().write(server, b"before").unwrap();
+    pair.run_for(Duration::from_secs(1));
+    pair.server().abort(server).unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.client().take_event(Event::Readable(client)));
+    assert!(pair.client().take_event(Event::Closed(client, Some(ConnectionError::Reset))));
+    // What had arrived can still be read.
+    let reset = Err(ReadError::Closed(ConnectionError::Reset));
+    assert_eq!(pair.client().read_all(client), (b"before".to_vec(), reset));
+}
+
+#[test]
+fn time_wait_acknowledges_the_fin_again_and_ends() {
+    let (mut script, _) = in_time_wait();
+    script.advance(30_000);
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+    // RFC 9293 §3.10.7.4, eighth: the FIN restarts the timer.
+    script.expect_silence(59_000);
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+    script.expect_silence(60_001);
+    script.inject(fin(1, 2));
+    script.expect(rst(2));
+}
+
+#[test]
+fn time_wait_ignores_resets() {
+    // RFC 1337: they might be old.
+    let (mut script, _) = in_time_wait();
+    for reset in [rst(2), rst(1), rst_ack(2, 2)] {
+        script.inject(reset);
+        script.expect_nothing();
+    }
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+}
+
+#[test]
+fn later_syn_opens_a_new_connection_out_of_time_wait() {
+    // RFC 9293 §3.6.1, MAY-2; RFC 6191.
+    let (mut script, _) = in_time_wait();
+    let old = script.local_isn().unwrap();
+    script.set_peer_isn(100_000);
+    script.forget_isn();
+    script.inject(syn(0));
+    script.expect(syn_ack(0, 1));
+    assert!(script.local_isn().unwrap().distance_from(old) > 2, "beyond what was used");
+    script.inject(ack(1, 1));
+    script.accept();
+}
+
+#[test]
+fn earlier_syn_in_time_wait_is_only_acknowledged() {
+    let (mut script, _) = in_time_wait();
+    script.inject(syn(1));
+    script.expect(ack(2, 2));
+    script.inject(syn(0).with(SegmentFlags::FIN));
+    script.expect(ack(2, 2));
+}
+
+#[test]
+fn everything_ends_clean_in_a_pair() {
+    let mut pair = Pair::new(17);
+    let (client, server) = pair.connect();
+    pair.client().close(client).unwrap();
+    pair.run_until(|pair| pair.server().take_event(Event::Readable(server)));
+    assert_eq!(pair.server().read(server, &mut [0]), Ok(0));
+    pair.server().close(server).unwrap();
+    assert!(pair.run_until_idle(Duration::from_secs(200)));
+    for host in [pair.client, pair.server] {
+        let endpoint = pair.world.host(host).endpoint();
+        assert_eq!((endpoint.connection_count(), endpoint.unfinished_count()), (0, 0));
+    }
+}

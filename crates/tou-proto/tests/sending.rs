@@ -1,0 +1,147 @@
+//! When data goes (RFC 9293 §3.7.4, §3.8.6.2.1, §3.9.1.2): Nagle, cork, PSH,
+//! segmentation.
+
+use tou_proto::{ConnId, ConnectionConfigBuilder};
+use tou_sim::presets;
+use tou_sim::script::{Script, ack, data, syn};
+
+fn established() -> (Script, ConnId) {
+    with(|config| config)
+}
+
+fn with(change: impl Fn(ConnectionConfigBuilder) -> ConnectionConfigBuilder) -> (Script, ConnId) {
+    let config = change(presets::plain_builder()).build().unwrap();
+    let mut script = Script::with_connection(config);
+    let conn = script.establish(syn(0).mss(1_000));
+    (script, conn)
+}
+
+#[test]
+fn small_write_goes_at_once_when_nothing_is_in_flight() {
+    let (mut script, conn) = established();
+    script.host.write(conn, b"a").unwrap();
+    script.expect(data(1, 1, "a").psh());
+}
+
+#[test]
+fn nagle_gathers_small_writes_until_the_acknowledgment() {
+    let (mut script, conn) = established();
+    script.host.write(conn, b"a").unwrap();
+    script.expect(data(1, 1, "a"));
+    for piece in [b"b", b"c", b"d"] {
+        script.host.write(conn, piece).unwrap();
+        script.expect_nothing();
+    }
+    script.inject(ack(1, 2));
+    script.expect(data(2, 1, "bcd"));
+}
+
+#[test]
+fn nagle_lets_full_segments_go() {
+    let (mut script, conn) = established();
+    script.host.write(conn, b"a").unwrap();
+    script.expect(data(1, 1, "a"));
+    script.host.write(conn, &[7; 1_500]).unwrap();
+    script.expect(data(2, 1, vec![7; 1_000]));
+    script.expect_nothing();
+    script.inject(ack(1, 1_002));
+    script.expect(data(1_002, 1, vec![7; 500]));
+}
+
+#[test]
+fn nodelay_sends_small_writes_at_once() {
+    let (mut script, conn) = with(|config| config.with_nodelay(true));
+    script.host.write(conn, b"a").unwrap();
+    script.expect(data(1, 1, "a"));
+    script.host.write(conn, b"b").unwrap();
+    script.expect(data(2, 1, "b"));
+}
+
+#[test]
+fn nodelay_switched_on_lets_what_waits_go() {
+    let (mut script, conn) = established();
+    script.host.write(conn, b"a").unwrap();
+    script.expect(data(1, 1, "a"));
+    script.host.write(conn, b"b").unwrap();
+    script.expect_nothing();
+    let (now, endpoint) = script.host.endpoint_mut();
+    endpoint.set_nodelay(now, conn, true).unwrap();
+    script.expect(data(2, 1, "b"));
+}
+
+#[test]
+fn cork_holds_small_segments_and_lets_full_ones_go() {
+    let (mut script, conn) = with(|config| config.with_nodelay(true));
+    let set_cork = |script: &mut Script, cork| {
+        let (now, endpoint) = script.host.endpoint_mut();
+        endpoint.set_cork(now, conn, cork).unwrap();
+    };
+    set_cork(&mut script, true);
+    script.host.write(conn, &[1; 600]).unwrap();
+    script.expect_nothing();
+    script.host.write(conn, &[1; 600]).unwrap();
+    script.expect(data(1, 1, vec![1; 1_000]));
+    script.expect_nothing();
+    set_cork(&mut script, false);
+    script.expect(data(1_001, 1, vec![1; 200]));
+}
+
+#[test]
+fn shutdown_lets_everything_go() {
+    let (mut script, conn) = established();
+    let (now, endpoint) = script.host.endpoint_mut();
+    endpoint.set_cork(now, conn, true).unwrap();
+    script.host.write(conn, b"a").unwrap();
+    script.expect_nothing();
+    script.host.shutdown(conn).unwrap();
+    script.expect(tou_sim::script::fin(1, 1).data("a"));
+}
+
+#[test]
+fn push_marks_the_last_of_what_was_written() {
+    // RFC 9293 §3.9.1.2, MUST-61.
+    let (mut script, conn) = established();
+    script.host.write(conn, &[3; 2_500]).unwrap();
+    let push: Vec<bool> = script
+        .take_output()
+        .iter()
+        .map(|(header, _)| header.flags.contains(tou_proto::wire::SegmentFlags::PSH))
+        .collect();
+    assert_eq!(push, [false, false]);
+    script.inject(ack(1, 2_001));
+    script.expect(data(2_001, 1, vec![3; 500]).psh());
+}
+
+#[test]
+fn initial_window_is_that_of_rfc_6928() {
+    let (mut script, conn) = established();
+    script.host.write(conn, &[3; 50_000]).unwrap();
+    let sent: usize = script.take_output().iter().map(|(_, data)| data.len()).sum();
+    assert_eq!(sent, 10_000);
+
+    let (mut script, conn) = with(|config| config.with_initial_window(3_000));
+    script.host.write(conn, &[3; 50_000]).unwrap();
+    assert_eq!(script.take_output().len(), 3);
+}
+
+#[test]
+fn segments_leave_room_for_options() {
+    // RFC 6691: the MSS does not count options, segments do.
+    let config = presets::plain_builder().with_timestamps(true).build().unwrap();
+    let mut script = Script::with_connection(config);
+    let conn = script.establish(syn(0).mss(1_000).ts(1, 0));
+    script.host.write(conn, &[3; 2_000]).unwrap();
+    let lengths: Vec<usize> = script.take_output().iter().map(|(_, data)| data.len()).collect();
+    assert_eq!(lengths, [988, 988]);
+}
+
+#[test]
+fn bytes_are_sent_as_copies_are() {
+    let (mut script, conn) = established();
+    let mut piece = bytes::Bytes::from(vec![9; 1_200]);
+    assert_eq!(script.host.write_bytes(conn, &mut piece), Ok(1_200));
+    assert!(piece.is_empty());
+    script.host.write(conn, &[8; 800]).unwrap();
+    script.expect(data(1, 1, vec![9; 1_000]));
+    script.expect(data(1_001, 1, [vec![9; 200], vec![8; 800]].concat()));
+}

@@ -1,0 +1,145 @@
+//! What time alone does: keepalive (RFC 9293 §3.8.4), the user timeout (§3.8.3),
+//! backoff, and rest.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use tou_proto::{
+    ConnId, ConnectionConfigBuilder, ConnectionError, Event, Keepalive, ReadError, State,
+};
+use tou_sim::script::{Script, ack, data, syn};
+use tou_sim::{Pair, presets};
+
+fn with(change: impl Fn(ConnectionConfigBuilder) -> ConnectionConfigBuilder) -> (Script, ConnId) {
+    let config = change(presets::plain_builder()).build().unwrap();
+    let mut script = Script::with_connection(config);
+    let conn = script.establish(syn(0).mss(1_000));
+    (script, conn)
+}
+
+fn with_keepalive() -> (Script, ConnId) {
+    let keepalive =
+        Keepalive { idle: Duration::from_secs(10), interval: Duration::from_secs(2), probes: 3 };
+    with(|config| config.with_keepalive(Some(keepalive)))
+}
+
+#[test]
+fn idle_connection_has_no_deadline() {
+    let (mut script, conn) = with(|config| config);
+    assert_eq!(script.host.deadline(), None);
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
+    assert!(script.host.deadline().is_some());
+    script.inject(ack(1, 2));
+    script.expect_nothing();
+    assert_eq!(script.host.deadline(), None);
+
+    let mut pair = Pair::new(1);
+    let (client, server) = pair.connect();
+    assert!(pair.run_until_idle(Duration::from_secs(1)));
+    assert_eq!(pair.client().state(client), State::Established);
+    assert_eq!(pair.server().state(server), State::Established);
+}
+
+#[test]
+fn keepalive_probes_below_the_next_number() {
+    let (mut script, conn) = with_keepalive();
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
+    script.inject(ack(1, 2));
+    // RFC 9293 §3.8.4: SEG.SEQ = SND.NXT - 1, no data (MAY one octet).
+    script.expect_after(10_000, ack(1, 1));
+    script.inject(ack(1, 2));
+    script.expect_after(10_000, ack(1, 1));
+    assert_eq!(script.host.info(conn).unwrap().counters.keepalive_probes, 2);
+}
+
+#[test]
+fn unanswered_keepalive_probes_end_the_connection() {
+    let (mut script, conn) = with_keepalive();
+    script.expect_after(10_000, ack(0, 1));
+    script.expect_after(2_000, ack(0, 1));
+    script.expect_after(2_000, ack(0, 1));
+    script.advance(2_000);
+    script.take_output();
+    script.expect_event(Event::Readable(conn));
+    script.expect_event(Event::Closed(conn, Some(ConnectionError::TimedOut)));
+}
+
+#[test]
+fn any_segment_puts_the_keepalive_off() {
+    let (mut script, _) = with_keepalive();
+    script.advance(9_000);
+    script.inject(data(1, 1, "x"));
+    script.expect_after(40, ack(1, 2));
+    script.expect_silence(9_900);
+    script.expect_after(60, ack(0, 2));
+}
+
+#[test]
+fn keepalive_is_answered_without_one() {
+    let (mut script, _) = with(|config| config);
+    script.inject(ack(0, 1));
+    script.expect(ack(1, 1));
+    script.inject(data(0, 1, "?"));
+    script.expect(ack(1, 1));
+}
+
+#[test]
+fn unacknowledged_data_ends_at_the_user_timeout() {
+    let (mut script, conn) = with(|config| config.with_user_timeout(Duration::from_secs(20)));
+    script.advance(7_000);
+    script.host.write(conn, b"anybody?").unwrap();
+    script.expect(data(1, 1, "anybody?"));
+    let mut retransmissions = 0;
+    while script.state(conn) == State::Established {
+        script.advance(100);
+        retransmissions += script.take_output().iter().filter(|(_, data)| data.len() == 8).count();
+    }
+    assert_eq!(script.now().as_millis(), 27_000);
+    assert!(retransmissions >= 3, "{retransmissions}");
+    let timed_out = ReadError::Closed(ConnectionError::TimedOut);
+    assert_eq!(script.host.read(conn, &mut [0]), Err(timed_out));
+}
+
+#[test]
+fn retransmission_timeout_keeps_to_its_bounds() {
+    let seconds = Duration::from_secs;
+    let (mut script, conn) = with(|config| config.with_rto(seconds(1), seconds(1), seconds(4)));
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
+    for gap in [1_000, 2_000, 4_000, 4_000, 4_000] {
+        script.expect_after(gap, data(1, 1, "x"));
+    }
+}
+
+#[test]
+fn round_trips_are_measured() {
+    let mut pair = Pair::new(2);
+    pair.both(|knobs| knobs.delay = Duration::from_millis(35));
+    let (client, _) = pair.connect();
+    for _ in 0..20 {
+        pair.client().write(client, b"x").unwrap();
+        pair.run_for(Duration::from_millis(500));
+    }
+    let info = pair.client().info(client).unwrap();
+    let min = info.min_rtt.unwrap().as_millis();
+    assert!((70..=71).contains(&min), "{min}");
+    // The other side delays its acknowledgments by 40 ms.
+    let srtt = info.srtt.unwrap().as_millis();
+    assert!((70..=111).contains(&srtt), "{srtt}");
+}
+
+#[test]
+fn early_and_repeated_calls_change_nothing() {
+    let mut script = Script::new(Arc::default());
+    let conn = script.connect();
+    script.take_output();
+    let deadline = script.host.deadline();
+    for _ in 0..5 {
+        script.host.handle_timeout();
+        script.expect_nothing();
+    }
+    assert_eq!(script.host.deadline(), deadline);
+    assert_eq!(script.state(conn), State::SynSent);
+}

@@ -1,0 +1,78 @@
+//! Addresses as the core sees them and as a socket wants them.
+//!
+//! A dual-stack socket speaks of IPv4 peers in IPv4-mapped IPv6 addresses. The
+//! core must know a peer under one name only, so all that comes up from a
+//! socket is made canonical, and all that goes down is put into the socket's
+//! family. Nothing else of this crate compares or converts addresses.
+
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+/// `addr` as the core knows it: plain IPv4 instead of IPv4-mapped, no flow
+/// label (it names a flow, not a peer).
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V4(_) => addr,
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, v6.port())),
+            None => SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id())),
+        },
+    }
+}
+
+/// The address of `peer` for a socket of the given family; `None` when a
+/// socket of that family cannot reach it.
+pub(crate) fn for_family(peer: SocketAddr, socket_is_v4: bool) -> Option<SocketAddr> {
+    match (peer, socket_is_v4) {
+        (SocketAddr::V4(_), true) | (SocketAddr::V6(_), false) => Some(peer),
+        (SocketAddr::V4(v4), false) => {
+            Some(SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())))
+        }
+        (SocketAddr::V6(v6), true) => {
+            v6.ip().to_ipv4_mapped().map(|ip| SocketAddr::from((ip, v6.port())))
+        }
+    }
+}
+
+/// The source address to ask for when sending to a peer of the given family:
+/// none if it is of the other family or no address at all.
+pub(crate) fn source_for(local_ip: IpAddr, peer: SocketAddr) -> Option<IpAddr> {
+    let source = local_ip.to_canonical();
+    let same_family = source.is_ipv4() == canonical(peer).is_ipv4();
+    (same_family && !source.is_unspecified()).then_some(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn mapped_addresses_come_up_as_plain_ipv4_and_go_down_mapped() {
+        let mapped = addr("[::ffff:192.0.2.1]:9");
+        let plain = addr("192.0.2.1:9");
+        assert_eq!(canonical(mapped), plain);
+        assert_eq!(for_family(plain, false), Some(mapped));
+        assert_eq!(for_family(plain, true), Some(plain));
+        assert_eq!(for_family(mapped, true), Some(plain));
+        assert_eq!(for_family(addr("[2001:db8::1]:9"), true), None);
+    }
+
+    #[test]
+    fn the_scope_names_a_peer_and_the_flow_label_does_not() {
+        let ip = "fe80::1".parse().unwrap();
+        let labelled = SocketAddr::V6(SocketAddrV6::new(ip, 9, 77, 3));
+        assert_eq!(canonical(labelled), SocketAddr::V6(SocketAddrV6::new(ip, 9, 0, 3)));
+    }
+
+    #[test]
+    fn a_source_address_is_asked_for_in_the_peers_family_only() {
+        let v4 = "192.0.2.7".parse().unwrap();
+        assert_eq!(source_for(v4, addr("[::ffff:192.0.2.1]:9")), Some(v4));
+        assert_eq!(source_for("::ffff:192.0.2.7".parse().unwrap(), addr("192.0.2.1:9")), Some(v4));
+        assert_eq!(source_for(v4, addr("[2001:db8::1]:9")), None);
+        assert_eq!(source_for("0.0.0.0".parse().unwrap(), addr("192.0.2.1:9")), None);
+    }
+}

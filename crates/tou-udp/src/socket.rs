@@ -1,0 +1,341 @@
+//! A UDP socket that speaks in batches: opening it, receiving, and the way into
+//! the sending ladder.
+//!
+//! It knows datagrams and addresses. It knows no machine, no clock, and not who
+//! waits for readiness: no call blocks.
+
+use core::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::UdpSocket as StdSocket;
+
+use quinn_udp::RecvMeta;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tou_proto::{Ecn, PathError, PathErrorKind, ReceivedBatch, Transmit};
+
+use crate::addr;
+use crate::buffers::{BUFFERS, RecvBuffers};
+use crate::raw::{KernelSocket, RawSocket};
+use crate::refusal::Refusal;
+use crate::reports::Reports;
+use crate::send::{Ladder, Limits, Sent};
+use crate::stats::SocketStats;
+
+/// How often a receive is tried again because of pending errors.
+const MAX_RECV_ERRORS: u32 = 16;
+
+/// How a socket is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SocketOptions {
+    /// Octets of receive buffer to ask for. The system may grant less, see
+    /// [`UdpSocket::buffer_sizes`].
+    pub recv_buffer: usize,
+    /// Octets of send buffer to ask for.
+    pub send_buffer: usize,
+    /// Whether a socket bound to `[::]` takes IPv4 too.
+    pub dual_stack: bool,
+    /// Whether several sockets may bind the same port and share its peers
+    /// (`SO_REUSEPORT`; an error where the system has no such thing).
+    pub reuse_port: bool,
+}
+
+impl Default for SocketOptions {
+    /// 4 MiB each way, dual stack, a port of its own.
+    fn default() -> Self {
+        Self { recv_buffer: 4 << 20, send_buffer: 4 << 20, dual_stack: true, reuse_port: false }
+    }
+}
+
+impl SocketOptions {
+    /// Asks for a receive buffer of `octets`.
+    #[must_use]
+    pub fn with_recv_buffer(mut self, octets: usize) -> Self {
+        self.recv_buffer = octets;
+        self
+    }
+
+    /// Asks for a send buffer of `octets`.
+    #[must_use]
+    pub fn with_send_buffer(mut self, octets: usize) -> Self {
+        self.send_buffer = octets;
+        self
+    }
+
+    /// Whether a socket bound to `[::]` takes IPv4 too.
+    #[must_use]
+    pub fn with_dual_stack(mut self, dual_stack: bool) -> Self {
+        self.dual_stack = dual_stack;
+        self
+    }
+
+    /// Whether several sockets may bind the same port.
+    #[must_use]
+    pub fn with_reuse_port(mut self, reuse_port: bool) -> Self {
+        self.reuse_port = reuse_port;
+        self
+    }
+}
+
+/// The buffers that the system granted, in octets as it reports them (Linux
+/// says twice what was asked for, to cover its own book-keeping).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferSizes {
+    /// For what arrived and was not read yet.
+    pub recv: usize,
+    /// For what was sent and has not left yet.
+    pub send: usize,
+}
+
+/// What one receive call brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Batches handed over.
+    pub batches: usize,
+    /// There is probably more to receive.
+    pub more: bool,
+}
+
+/// A UDP socket, in batches.
+#[derive(Debug)]
+pub struct UdpSocket<R = KernelSocket> {
+    raw: R,
+    local_addr: SocketAddr,
+    buffers: RecvBuffers,
+    limits: Limits,
+    reports: Reports,
+    stats: SocketStats,
+}
+
+impl UdpSocket {
+    /// Opens a socket bound to `addr`.
+    ///
+    /// # Errors
+    /// The system's, when it cannot open, bind or set up the socket. A buffer
+    /// smaller than asked for is no error.
+    pub fn bind(addr: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(!options.dual_stack)?;
+        }
+        if options.reuse_port {
+            reuse_port(&socket)?;
+        }
+        socket.bind(&addr.into())?;
+        Self::from_std(socket.into(), options)
+    }
+
+    /// Takes over a socket that the caller bound (and perhaps punched a hole
+    /// for). It must not be connected. Of the options only the buffer sizes
+    /// apply.
+    ///
+    /// # Errors
+    /// The system's, when it refuses an option that cannot be done without.
+    pub fn from_std(socket: StdSocket, options: &SocketOptions) -> io::Result<Self> {
+        let reference = SockRef::from(&socket);
+        // Best effort: the limits are the administrator's.
+        let _ = reference.set_recv_buffer_size(options.recv_buffer);
+        let _ = reference.set_send_buffer_size(options.send_buffer);
+        Self::from_raw(KernelSocket::new(socket)?)
+    }
+
+    /// The socket itself, to register with a poller or to clone. Reading from
+    /// it, or changing its options, takes from this.
+    #[must_use]
+    pub fn as_std(&self) -> &StdSocket {
+        self.raw.as_std()
+    }
+
+    /// The buffers that the system granted.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        let socket = SockRef::from(self.as_std());
+        Ok(BufferSizes { recv: socket.recv_buffer_size()?, send: socket.send_buffer_size()? })
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for UdpSocket {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.as_std().as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for UdpSocket {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.as_std().as_socket()
+    }
+}
+
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+fn reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))
+)))]
+fn reuse_port(_socket: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl<R: RawSocket> UdpSocket<R> {
+    /// A socket over any system calls.
+    ///
+    /// # Errors
+    /// When the local address cannot be told.
+    pub fn from_raw(raw: R) -> io::Result<Self> {
+        let local_addr = raw.local_addr()?;
+        let limits = Limits::new(raw.max_segments());
+        Ok(Self {
+            raw,
+            local_addr,
+            buffers: RecvBuffers::new(),
+            limits,
+            reports: Reports::default(),
+            stats: SocketStats::default(),
+        })
+    }
+
+    /// The system calls underneath.
+    #[must_use]
+    pub fn raw(&self) -> &R {
+        &self.raw
+    }
+
+    /// The address that the socket is bound to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// How many datagrams a batch should have at most: one once the kernel
+    /// refused segmentation offload.
+    #[must_use]
+    pub fn max_segments(&self) -> usize {
+        self.limits.max_segments()
+    }
+
+    /// How many octets a batch should have at most.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.limits.max_bytes()
+    }
+
+    /// What the socket has done so far.
+    #[must_use]
+    pub fn stats(&self) -> SocketStats {
+        SocketStats { buffers_allocated: self.buffers.allocated(), ..self.stats }
+    }
+
+    /// Sends a batch: `data` holds its datagrams, `transmit.stride` octets
+    /// apart.
+    ///
+    /// A batch larger than the kernel takes goes in several, one that it
+    /// refuses goes again in the way it does take. Whoever is told of fewer
+    /// datagrams than there are calls again, when the socket is writable, with
+    /// the rest. Datagrams that cannot be sent at all (no route, larger than
+    /// the interface takes) count as lost, and [`UdpSocket::poll_error`] tells
+    /// of them.
+    pub fn send(&mut self, transmit: &Transmit, data: &[u8]) -> Sent {
+        let Some(peer) = addr::for_family(transmit.peer, self.local_addr.is_ipv4()) else {
+            return self.lose_foreign(transmit, data);
+        };
+        // A bound address leaves no choice.
+        let bound = !self.local_addr.ip().is_unspecified();
+        let source = transmit.local_ip.filter(|_| !bound);
+        let mut ladder = Ladder {
+            raw: &mut self.raw,
+            limits: &mut self.limits,
+            reports: &mut self.reports,
+            stats: &mut self.stats,
+            peer,
+            source: source.and_then(|ip| addr::source_for(ip, peer)),
+            transmit,
+        };
+        ladder.send(data)
+    }
+
+    /// An IPv4 socket was given an IPv6 peer.
+    fn lose_foreign(&mut self, transmit: &Transmit, data: &[u8]) -> Sent {
+        let datagrams = data.len().div_ceil(transmit.stride.max(1)).max(1);
+        self.stats.lost_unreachable += datagrams as u64;
+        let error = PathError {
+            peer: transmit.peer,
+            kind: PathErrorKind::Unreachable,
+            quoted: bytes::Bytes::new(),
+        };
+        self.reports.push(error, &mut self.stats);
+        Sent { datagrams, blocked: false }
+    }
+
+    /// Makes one receive call and hands what it brought to `sink`. Brings
+    /// nothing, and is no error, when there is nothing to receive; error
+    /// reports that turned up instead wait in [`UdpSocket::poll_error`].
+    ///
+    /// # Errors
+    /// The system's, when the socket itself is broken.
+    pub fn recv(&mut self, mut sink: impl FnMut(ReceivedBatch)) -> io::Result<Received> {
+        let mut metas = [RecvMeta::default(); BUFFERS];
+        let received = self.recv_call(&mut metas)?;
+        for (index, meta) in metas.iter().take(received.batches).enumerate() {
+            let stride = if meta.stride >= meta.len { 0 } else { meta.stride };
+            let datagrams = if stride == 0 { 1 } else { meta.len.div_ceil(stride) };
+            self.stats.datagrams_received += datagrams as u64;
+            self.stats.bytes_received += meta.len as u64;
+            self.stats.batches_received.count(datagrams);
+            let local_ip = meta.dst_ip.map(|ip| ip.to_canonical());
+            self.note_local_ip(local_ip);
+            sink(ReceivedBatch {
+                peer: addr::canonical(meta.addr),
+                local_ip,
+                ecn: meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)),
+                stride,
+                data: self.buffers.take(index, meta.len),
+            });
+        }
+        Ok(received)
+    }
+
+    fn note_local_ip(&mut self, local_ip: Option<IpAddr>) {
+        if let Some(local_ip) = local_ip {
+            self.limits.source_works(local_ip);
+        }
+    }
+
+    /// Receives, past pending errors.
+    fn recv_call(&mut self, metas: &mut [RecvMeta; BUFFERS]) -> io::Result<Received> {
+        for _ in 0..MAX_RECV_ERRORS {
+            self.stats.recv_calls += 1;
+            let error = match self.raw.recv(&mut self.buffers.slices(), metas) {
+                Ok(batches) => return Ok(Received { batches, more: batches == BUFFERS }),
+                Err(error) => error,
+            };
+            match Refusal::of(&error) {
+                Refusal::Blocked | Refusal::QueueFull => return Ok(Received::default()),
+                Refusal::Interrupted => {}
+                // The socket returned a pending error, and cleared it.
+                Refusal::Path(_) | Refusal::TooBig => self.drain_errors(),
+                Refusal::Unsupported => return Err(error),
+            }
+        }
+        // A storm of reports: the caller has other things to do as well.
+        Ok(Received { batches: 0, more: true })
+    }
+
+    /// Empties the socket's error queue into [`UdpSocket::poll_error`].
+    ///
+    /// A receive does so by itself when it meets an error. This is for the case
+    /// that a poller reported something and nothing was there to receive.
+    pub fn drain_errors(&mut self) {
+        self.reports.drain(&self.raw, &mut self.stats);
+    }
+
+    /// The next error report about a peer.
+    pub fn poll_error(&mut self) -> Option<PathError> {
+        self.reports.pop()
+    }
+}
