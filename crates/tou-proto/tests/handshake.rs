@@ -9,6 +9,7 @@ use tou_proto::{
     ConnectionConfig, ConnectionError, EndpointConfig, Event, PathError, PathErrorKind, Port,
     ReadError, Remote, State, WriteError,
 };
+use tou_sim::pair::CLIENT;
 use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, seg, syn, syn_ack};
 use tou_sim::{Pair, presets};
 
@@ -327,9 +328,11 @@ fn acknowledgment_of_something_else_in_syn_received_is_reset() {
     script.accept();
 }
 
-/// The first 8 octets of a segment, as an ICMP message quotes them.
-fn quoted(local: u16, peer: u16) -> bytes::Bytes {
-    [local.to_be_bytes(), peer.to_be_bytes(), [0; 2], [0; 2]].concat().into()
+/// The first 8 octets of a segment, as an ICMP message quotes them: the ports
+/// and the endpoint's number `seq`.
+fn quoted(script: &Script, local: u16, peer: u16, seq: u32) -> bytes::Bytes {
+    let seq = script.local_isn().unwrap().plus(seq).get();
+    [&local.to_be_bytes()[..], &peer.to_be_bytes(), &seq.to_be_bytes()].concat().into()
 }
 
 #[test]
@@ -337,12 +340,21 @@ fn port_unreachable_refuses_a_connection_that_is_being_opened() {
     let mut script = plain();
     let conn = script.connect();
     script.expect(syn(0));
-    let error =
-        |quoted| PathError { peer: tou_sim::pair::CLIENT, kind: PathErrorKind::Refused, quoted };
-    script.host.handle_path_error(&error(quoted(1, 2)));
-    script.expect_nothing();
-    assert_eq!(script.state(conn), State::SynSent, "that was about another connection");
-    script.host.handle_path_error(&error(quoted(Script::CLIENT_PORT, Script::SERVER_PORT)));
+    let (here, there) = (Script::CLIENT_PORT, Script::SERVER_PORT);
+    // Other ports, and a number that is not in flight (RFC 5927 §4).
+    for (local, peer, seq) in [(1, there, 0), (here, 2, 0), (here, there, 5)] {
+        let quoted = quoted(&script, local, peer, seq);
+        let error = PathError { peer: CLIENT, kind: PathErrorKind::Refused, quoted };
+        script.host.handle_path_error(&error);
+        script.expect_nothing();
+        assert_eq!(script.state(conn), State::SynSent, "that was about something else");
+    }
+    let quoted = quoted(&script, here, there, 0);
+    script.host.handle_path_error(&PathError {
+        peer: CLIENT,
+        kind: PathErrorKind::Refused,
+        quoted,
+    });
     script.expect_event(Event::Readable(conn));
     script.expect_event(Event::Closed(conn, Some(ConnectionError::Refused)));
 }
@@ -351,9 +363,11 @@ fn port_unreachable_refuses_a_connection_that_is_being_opened() {
 fn path_errors_are_soft_once_connected() {
     let mut script = plain();
     let conn = script.establish(syn(0));
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
     for kind in [PathErrorKind::Refused, PathErrorKind::Unreachable] {
-        let quoted = quoted(Script::SERVER_PORT, Script::CLIENT_PORT);
-        script.host.handle_path_error(&PathError { peer: tou_sim::pair::CLIENT, kind, quoted });
+        let quoted = quoted(&script, Script::SERVER_PORT, Script::CLIENT_PORT, 1);
+        script.host.handle_path_error(&PathError { peer: CLIENT, kind, quoted });
         script.expect_nothing();
     }
     let info = script.host.info(conn).unwrap();
@@ -365,7 +379,7 @@ fn initial_sequence_numbers_differ_and_move_with_the_clock() {
     let isn = |millis, port| {
         let mut script = plain();
         script.advance(millis);
-        let remote = Remote { addr: tou_sim::pair::CLIENT, port: Port::new(port).unwrap() };
+        let remote = Remote { addr: CLIENT, port: Port::new(port).unwrap() };
         script.host.connect(remote, Port::new(40_000)).unwrap();
         script.take_output();
         script.local_isn().unwrap()

@@ -112,7 +112,7 @@ struct Rung {
     refused: Option<Refused>,
     /// How often a report about another datagram stood in the way.
     repeats: u32,
-    /// A path error came without any report: if again, it is this peer's.
+    /// An error of a path came without any report: if again, it is this one's.
     suspected: bool,
 }
 
@@ -203,8 +203,8 @@ impl<R: RawSocket> Ladder<'_, R> {
         }
         let drained = self.reports.drain(self.raw, self.stats);
         // A pending error may also come without a report, if the queue was full.
-        let foreign =
-            drained || (matches!(refusal, Refusal::Path(_)) && !replace(&mut rung.suspected, true));
+        let pending = matches!(refusal, Refusal::Path(_) | Refusal::TooBig);
+        let foreign = drained || (pending && !replace(&mut rung.suspected, true));
         if foreign && rung.repeats < MAX_REPEATS {
             rung.repeats += 1;
             self.stats.sends_repeated += 1;

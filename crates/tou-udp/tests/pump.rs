@@ -181,21 +181,27 @@ impl RawSocket for Narrow {
     }
 }
 
-fn a_batch_that_would_block_is_kept(impairment: &Impairment, segmentation: bool) {
-    // Offload sends the first batch of 64 and not the second, and without it
-    // the second goes in part.
-    let room = Arc::new(AtomicUsize::new(70));
+/// A pump over a narrow socket, and the room that the socket has.
+fn narrow_pump(room: usize, segmentation: bool) -> (Pump<Toy, Narrow>, Arc<AtomicUsize>) {
+    let room = Arc::new(AtomicUsize::new(room));
     let inner = KernelSocket::new(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
     let narrow = Narrow { inner, room: Arc::clone(&room), segmentation };
     let socket = UdpSocket::from_raw(narrow).unwrap();
-    let mut a = Pump::new(socket, Toy::default(), Clock::start());
+    (Pump::new(socket, Toy::default(), Clock::start()), room)
+}
+
+fn a_batch_that_would_block_is_kept(impairment: &Impairment, segmentation: bool) {
+    // With offload the first batch of 64 goes and the second does not; without
+    // it the first goes in part.
+    let at_first = if segmentation { 70 } else { 30 };
+    let (mut a, room) = narrow_pump(at_first, segmentation);
     a.impair(Direction::Send, impairment).unwrap();
     let mut b = pump(&SocketOptions::default());
     let datagrams = numbered(500, 1_000);
     let to = b.socket().local_addr();
     a.machine_mut().outgoing.extend(datagrams.iter().map(|d| (to, d.clone())));
 
-    assert_eq!(a.flush().sent, if segmentation { 64 } else { 70 });
+    assert_eq!(a.flush().sent, if segmentation { 64 } else { 30 });
     assert!(a.wants_write());
     assert_eq!(a.flush().sent, 0);
     // What the machine wants to send meanwhile is no reason to call again.
@@ -230,6 +236,48 @@ fn an_impaired_batch_that_would_block_is_kept_and_resumed() {
 #[test]
 fn a_batch_that_went_in_part_is_resumed_where_it_ended() {
     a_batch_that_would_block_is_kept(&Impairment::default(), false);
+}
+
+#[test]
+fn what_impairment_delays_waits_for_a_blocked_socket_without_a_deadline() {
+    let (mut a, _room) = narrow_pump(0, true);
+    let delay = Duration::from_millis(30);
+    a.impair(Direction::Send, &Impairment { delay, ..Impairment::default() }).unwrap();
+    let to = a.socket().local_addr();
+    for _ in 0..2 {
+        a.machine_mut().outgoing.push_back((to, vec![1; 100]));
+        a.flush();
+        assert!(a.next_deadline().is_some() && !a.wants_write());
+        std::thread::sleep(delay / 2);
+    }
+    while !a.wants_write() {
+        a.service().unwrap();
+    }
+    // The second is under way still, or ready too.
+    assert_eq!(a.next_deadline(), None);
+}
+
+#[test]
+fn an_impairment_taken_away_takes_its_datagrams_along() {
+    let (mut a, room) = narrow_pump(0, true);
+    let impairment = Impairment { duplicate: 1.0, ..Impairment::default() };
+    a.impair(Direction::Send, &impairment).unwrap();
+    let mut b = pump(&SocketOptions::default());
+    let to = b.socket().local_addr();
+    a.machine_mut().outgoing.push_back((to, vec![1; 100]));
+    a.flush();
+    assert!(a.wants_write());
+    a.impair(Direction::Send, &Impairment::default()).unwrap();
+    assert!(!a.wants_write());
+    room.store(100, Ordering::Relaxed);
+    a.machine_mut().outgoing.push_back((to, vec![2; 100]));
+    assert_eq!(a.flush().sent, 1);
+    let clock = Clock::start();
+    while b.machine().received.is_empty() {
+        assert!(clock.now().as_millis() < 5_000, "nothing came");
+        b.service().unwrap();
+    }
+    assert_eq!(b.machine().received, [vec![2; 100]]);
 }
 
 #[test]

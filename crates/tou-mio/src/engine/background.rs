@@ -1,11 +1,14 @@
-//! The background thread: leads when no thread is in a call.
+//! The background thread: keeps the time, and leads when no thread is in a call.
 //!
-//! It is parked, on watch, or leading; see the drawing in the module above. It
+//! It sleeps, is on watch, or leads; see the drawing in the module above. It
 //! knows no more of the charge than any other leader.
 
+use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+
+use tou_proto::Instant;
 
 use super::poller::{Poller, Readiness};
 use super::{Charge, Engine, GRACE, Lead, State, Wait};
@@ -28,17 +31,15 @@ impl<C: Charge> Background<C> {
                 let step = own.locked(|state| {
                     let now = own.clock.now();
                     state.counters.wakeups += 1;
-                    if let Some(ready) = ready.take()
-                        && state.lead == Lead::Background
-                    {
-                        state.service(now, ready);
+                    if let Some(ready) = ready.take() {
+                        state.background_arrives(now, ready);
                     }
                     state.background_step(now, &mut last_turn)
                 });
                 match step {
                     Step::Stop => return,
-                    Step::Park => thread::park(),
-                    Step::Watch(time) => thread::park_timeout(time),
+                    Step::Sleep(None) => thread::park(),
+                    Step::Sleep(Some(time)) => thread::park_timeout(time),
                     Step::Lead(wait) => ready = Some(lead(&mut poller, wait)),
                 }
             }
@@ -73,10 +74,7 @@ impl<C: Charge> Drop for Background<C> {
 /// What the background thread does next.
 enum Step {
     Stop,
-    /// A caller leads, and whoever comes after it will say when it is done.
-    Park,
-    /// Callers come and go.
-    Watch(core::time::Duration),
+    Sleep(Option<Duration>),
     Lead(Wait),
 }
 
@@ -89,27 +87,46 @@ fn lead(poller: &mut Poller, wait: Wait) -> Readiness {
 }
 
 impl<C: Charge> State<C> {
-    fn background_step(&mut self, now: tou_proto::Instant, last_turn: &mut u64) -> Step {
+    /// The background thread comes back from its poller.
+    fn background_arrives(&mut self, now: Instant, ready: Readiness) {
+        if self.lead == Lead::Caller {
+            // It was told to step down, and saw an edge on the way.
+            self.unread |= ready.readable;
+        } else {
+            self.service(now, ready);
+        }
+    }
+
+    /// The background thread has the lock (again). `last_turn` is what it knew
+    /// of callers' leads.
+    fn background_step(&mut self, now: Instant, last_turn: &mut u64) -> Step {
         if self.stopping {
             return Step::Stop;
+        }
+        let mut due = self.charge.next_deadline();
+        if due.is_some_and(|due| due <= now) {
+            self.service(now, Readiness::default());
+            due = self.charge.next_deadline();
         }
         let vacant = now.saturating_since(self.serviced);
         if self.lead == Lead::Nobody && vacant >= GRACE {
             self.lead = Lead::Background;
-            self.on_watch = false;
             self.counters.takeovers += 1;
         }
-        match self.lead {
-            Lead::Background => Step::Lead(self.plan_wait(now, None)),
-            Lead::Nobody => Step::Watch(GRACE.saturating_sub(vacant)),
-            Lead::Caller if self.turns == *last_turn => {
-                self.on_watch = false;
-                Step::Park
+        let settled = core::mem::replace(last_turn, self.turns) == self.turns;
+        self.alarm = match self.lead {
+            Lead::Nobody => Some(now + GRACE.saturating_sub(vacant)),
+            Lead::Caller if !settled => Some(now + GRACE),
+            // Whoever comes after this caller will call.
+            Lead::Caller | Lead::Background => {
+                let kept = self.alarm.filter(|alarm| now < *alarm);
+                kept.into_iter().chain(due).min()
             }
-            Lead::Caller => {
-                *last_turn = self.turns;
-                Step::Watch(GRACE)
-            }
+        };
+        if self.lead == Lead::Background {
+            Step::Lead(self.plan_wait(now, self.alarm))
+        } else {
+            Step::Sleep(self.alarm.map(|alarm| alarm.saturating_since(now)))
         }
     }
 }

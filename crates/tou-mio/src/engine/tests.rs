@@ -16,15 +16,20 @@ struct Boxes {
     boxes: [usize; BOXES],
     waiting: [Vec<Ticket>; BOXES],
     deadline: Option<Instant>,
+    wants_write: bool,
     expired_at: Option<Instant>,
 }
 
 impl Charge for Boxes {
     type Interest = usize;
 
-    fn service(&mut self, now: Instant, _: Readiness, signals: &mut Signals) -> bool {
+    fn service(&mut self, now: Instant, ready: Readiness, signals: &mut Signals) -> bool {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.expired_at = self.deadline.take().map(|_| now);
+        }
+        self.wants_write &= !ready.writable;
+        if !ready.readable {
+            return false;
         }
         let mut datagram = [0];
         while let Ok((_, from)) = self.socket.recv_from(&mut datagram) {
@@ -46,7 +51,7 @@ impl Charge for Boxes {
     }
 
     fn wants_write(&self) -> bool {
-        false
+        self.wants_write
     }
 
     fn enlist(&mut self, index: usize, ticket: Ticket) {
@@ -70,7 +75,14 @@ impl Rig {
         let addr = socket.local_addr().unwrap();
         let descriptor = socket.try_clone().unwrap();
         let waiting = Default::default();
-        let boxes = Boxes { socket, boxes: [0; BOXES], waiting, deadline: None, expired_at: None };
+        let boxes = Boxes {
+            socket,
+            boxes: [0; BOXES],
+            waiting,
+            deadline: None,
+            wants_write: false,
+            expired_at: None,
+        };
         let background = Engine::start(boxes, &descriptor, Clock::start()).unwrap();
         Self { background, addr }
     }
@@ -220,19 +232,27 @@ fn an_idle_engine_never_wakes() {
 fn a_busy_caller_does_not_wake_the_background_thread_each_time() {
     const ROUNDS: u64 = 2_000;
     let rig = Rig::new();
-    let sender = rig.sender();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = peer.local_addr().unwrap();
+    let answering = thread::spawn(move || {
+        let mut datagram = [0];
+        for _ in 0..ROUNDS {
+            let (_, from) = peer.recv_from(&mut datagram).unwrap();
+            peer.send_to(&datagram, from).unwrap();
+            // The boxes acknowledge.
+            peer.recv_from(&mut datagram).unwrap();
+        }
+    });
     let before = rig.engine().counters();
-    let start = rig.engine().now();
     for _ in 0..ROUNDS {
-        sender.send(&[5]).unwrap();
+        rig.engine().call(|charge, _, _| charge.socket.send_to(&[5], addr).unwrap());
         assert_eq!(rig.take(5, LONG), Some(()));
-        sender.recv(&mut [0]).unwrap();
     }
     let after = rig.engine().counters();
-    let grace = rig.engine().now().saturating_since(start).as_micros() / GRACE.as_micros();
+    answering.join().unwrap();
+    // On a machine with other work some rounds take longer than the grace.
     let background = (after.wakeups - before.wakeups) - (after.caller_waits - before.caller_waits);
-    let allowed = u64::try_from(grace).unwrap() + 10;
-    assert!(background <= allowed, "{background} wake-ups in {grace} ms");
+    assert!(background < ROUNDS / 4, "{background} wake-ups in {ROUNDS} rounds");
 }
 
 #[test]
@@ -258,6 +278,40 @@ fn a_deadline_made_earlier_interrupts_whoever_leads() {
         thread::sleep(SHORT);
         check(&rig, "caller");
         rig.sender().send(&[0]).unwrap();
+    });
+}
+
+#[test]
+fn whoever_leads_waits_for_writability_when_that_is_wanted() {
+    let rig = Rig::new();
+    let check = |who: &str| {
+        rig.engine().call(|charge, _, _| charge.wants_write = true);
+        thread::sleep(SHORT);
+        assert!(!rig.engine().look(|charge| charge.wants_write), "{who} leading");
+    };
+    thread::sleep(SHORT);
+    check("background thread");
+    thread::scope(|scope| {
+        scope.spawn(|| rig.take(0, LONG));
+        thread::sleep(SHORT);
+        check("caller");
+        rig.sender().send(&[0]).unwrap();
+    });
+}
+
+#[test]
+fn a_stir_reaches_a_caller_who_leads() {
+    let rig = Rig::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(SHORT);
+            rig.engine().call(|charge, _, signals| {
+                charge.boxes[2] = 1;
+                signals.stir();
+            });
+        });
+        assert_eq!(rig.take(2, LONG), Some(()));
+        assert!(rig.engine().now() < Instant::ZERO + LONG);
     });
 }
 

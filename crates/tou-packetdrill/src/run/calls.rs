@@ -1,5 +1,9 @@
 //! System calls, performed on the stack.
 
+use core::time::Duration;
+
+use tou_proto::Port;
+
 use super::mapping::Mapping;
 use super::options::{self, Set};
 use super::runner::{Runner, Stop};
@@ -7,8 +11,6 @@ use super::sockets::{Kind, Socket};
 use super::stack::{Remote, Stack, State};
 use crate::ast::{Call, Expr};
 use crate::value::{Errno, constant, number};
-use core::time::Duration;
-use tou_proto::Port;
 
 /// What a call returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +112,7 @@ impl<S: Stack> Runner<S> {
         let Some(conn) = self.world.stack.accept(now, listener) else {
             return Ok(again(nonblocking));
         };
+        self.answered += 1;
         let fd = self.expected_value(call)?;
         let mut socket = Socket::new(Kind::Conn(conn), settings);
         // On FreeBSD the new socket takes O_NONBLOCK from its listener.
@@ -199,6 +202,7 @@ impl<S: Stack> Runner<S> {
         };
         let Some(conn) = socket.conn() else { return Ok(Returned::Error(Errno::ENOTCONN)) };
         let waits = !socket.nonblocking && !self.flag(&mut { flags }, "MSG_DONTWAIT");
+        self.answered += 1;
         match self.world.stack.read(now, conn, limit, peek) {
             Ok(data) => self.received(fd, &data, peek),
             Err(Errno::EAGAIN) => Ok(again(!waits)),
@@ -241,6 +245,7 @@ impl<S: Stack> Runner<S> {
         };
         let Some(conn) = socket.conn() else { return Ok(Returned::Error(Errno::ENOTCONN)) };
         let data: Vec<u8> = (socket.written..).take(len).map(octet).collect();
+        self.answered += 1;
         match self.world.stack.write(now, conn, &data, more) {
             Ok(taken) => {
                 socket.written += taken as u64;
@@ -352,6 +357,7 @@ impl<S: Stack> Runner<S> {
         let seen = match (level, name, socket.conn()) {
             ("SOL_SOCKET", "SO_ERROR", None) => 0,
             ("SOL_SOCKET", "SO_ERROR", Some(conn)) => {
+                self.answered += 1;
                 let error = self.world.stack.take_error(conn);
                 error.map_or(0, |errno| errno.number(self.dialect))
             }

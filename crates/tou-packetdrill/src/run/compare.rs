@@ -58,7 +58,11 @@ pub fn compare(spec: &PacketSpec, actual: Actual<'_>, mode: Mode) -> Result<(), 
     spec.ip.iter().try_for_each(|field| ecn(*field, actual.ecn))
 }
 
-fn same<T: PartialEq + core::fmt::Display>(what: &str, scripted: T, seen: T) -> Result<(), String> {
+fn same<T: Copy + PartialEq + core::fmt::Display>(
+    what: &str,
+    scripted: T,
+    seen: T,
+) -> Result<(), String> {
     if scripted == seen { Ok(()) } else { Err(format!("{what} is {seen}, not {scripted}")) }
 }
 

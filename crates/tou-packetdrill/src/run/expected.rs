@@ -5,7 +5,7 @@
 //! path goes on from there. An entry that matches no failure is a mistake and
 //! reported: a list must not outlive its reasons.
 
-use std::cell::Cell;
+use core::cell::Cell;
 use std::path::Path;
 
 /// One line of the list.

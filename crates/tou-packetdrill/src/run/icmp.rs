@@ -15,13 +15,11 @@ pub(super) fn path_error(icmp: &IcmpSpec, ip: IpVersion) -> Result<Option<PathEr
     let refused = Ok(Some(PathErrorKind::Refused));
     let unreachable = Ok(Some(PathErrorKind::Unreachable));
     match (ip, icmp.kind.as_str(), code) {
-        (_, "unreachable", "port_unreachable")
-        | (IpVersion::V4, "unreachable", "protocol_unreachable")
-        | (_, "unreachable", "admin_prohibited")
+        (_, "unreachable", "port_unreachable" | "admin_prohibited")
         | (
             IpVersion::V4,
             "unreachable",
-            "net_prohibited" | "host_prohibited" | "packet_filtered",
+            "protocol_unreachable" | "net_prohibited" | "host_prohibited" | "packet_filtered",
         )
         | (IpVersion::V6, "parameter_problem", "unknown_next_header") => refused,
         (IpVersion::V4, "unreachable", "frag_needed") | (IpVersion::V6, "packet_too_big", _) => {

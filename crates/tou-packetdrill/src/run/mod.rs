@@ -14,6 +14,7 @@
 pub mod compare;
 pub mod expected;
 pub mod mapping;
+pub mod mutate;
 pub mod report;
 pub mod runner;
 pub mod segment;

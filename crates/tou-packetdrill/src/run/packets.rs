@@ -40,6 +40,7 @@ impl<S: Stack> Runner<S> {
             self.advance(deadline)?;
             return Err(mismatch("nothing is sent".to_owned(), None));
         };
+        self.answered += 1;
         let captured = self.gather(captured, usize::from(spec.seq.len()));
         self.learn(spec, &captured);
         let shown = self.show(&captured);
@@ -64,7 +65,7 @@ impl<S: Stack> Runner<S> {
     /// them to its device.
     fn gather(&mut self, first: Captured, len: usize) -> Captured {
         let mut whole = first;
-        if self.mode == Mode::Strict {
+        if self.strict_segments {
             return whole;
         }
         while whole.segment.data.len() < len && !whole.segment.data.is_empty() {

@@ -1,7 +1,7 @@
 //! What came out, for people and for programs.
 
+use core::fmt::Write as _;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::verdict::{Failure, Verdict};

@@ -21,7 +21,7 @@ use crate::value::Errno;
 struct Toy {
     isn: u32,
     state: State,
-    peer: Option<std::net::SocketAddr>,
+    peer: Option<core::net::SocketAddr>,
     ports: (u16, u16),
     snd_nxt: u32,
     rcv_nxt: u32,
@@ -464,6 +464,32 @@ fn a_script_that_expects_nothing_is_no_pass() {
         skips("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 close(3) = 0\n"),
         "nothing is expected"
     );
+}
+
+#[test]
+fn every_mutation_of_a_script_that_passes_fails() {
+    let source = opened(
+        "+.1 < P. 1:8(7) ack 1 win 900\n+0 > . 1:1(0) ack 8\n\
+         +0 write(4, ..., 1500) = 1500\n+0 > . 1:1501(1500) ack 8\n",
+    );
+    passes(&source);
+    let script = parse(&source, &Defines::new()).unwrap().script;
+    let mutants = mutate::mutations(&script);
+    assert_eq!(mutants.len(), 3 + 4 + 4);
+    for mutant in mutants {
+        let verdict = Runner::run(toy(), &mutant, Mode::Default, Limits::default());
+        assert!(matches!(verdict, Verdict::Fail(_)), "{mutant}");
+    }
+}
+
+#[test]
+fn a_script_that_only_asks_the_runner_is_no_pass() {
+    let reason = "nothing that it expects is the stack's to answer";
+    let source = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n\
+        +0 getsockopt(3, SOL_TCP, TCP_KEEPCNT, [8], [4]) = 0\n";
+    assert_eq!(skips(source), reason);
+    let listen = "+0 listen(3, 1) = 0\n+0 %{ assert tcpi_state == TCP_LISTEN }%\n";
+    assert_eq!(skips(&format!("{source}{listen}")), reason);
 }
 
 fn suite(text: &str, expected: &str) -> (Option<String>, &'static str) {

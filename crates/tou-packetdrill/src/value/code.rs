@@ -5,8 +5,8 @@
 //! and bits. Anything else is an error that names it, and makes the script a
 //! skip, not a pass.
 
+use core::fmt;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Where a code block's names get their values.
 pub trait Names {

@@ -72,9 +72,11 @@ impl Connection {
         outcome
     }
 
-    /// RFC 5681 §2's five conditions.
+    /// RFC 5681 §2's five conditions. What answers a zero-window probe repeats
+    /// the last acknowledgment too, and says nothing of loss.
     fn is_duplicate_ack(&self, seg: &Arrival<'_>) -> bool {
         self.recovery.outstanding() > 0
+            && self.persist.probing_since().is_none()
             && seg.payload.is_empty()
             && !seg.flags().intersects(SegmentFlags::SYN | SegmentFlags::FIN)
             && seg.ack == self.snd.una

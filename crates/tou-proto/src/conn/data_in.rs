@@ -42,6 +42,10 @@ impl Connection {
         }
         self.insert(now, start, seg.payload);
         self.process_fin(now);
+        if has_fin && !self.state.is_peer_done() {
+            // It waits behind a hole: RFC 5681 §4.2.
+            self.acks.require();
+        }
         Disposition::Done
     }
 

@@ -30,6 +30,9 @@ impl Disposition {
     }
 }
 
+const SYN_ACK: SegmentFlags =
+    SegmentFlags::from_bits(SegmentFlags::SYN.bits() | SegmentFlags::ACK.bits());
+
 /// A segment whose numbers have become positions.
 #[derive(Debug)]
 pub(super) struct Arrival<'a> {
@@ -44,6 +47,8 @@ pub(super) struct Arrival<'a> {
     /// The data did not fit a closed window, so that the FIN behind it is not
     /// there either.
     pub(super) is_cut: bool,
+    /// The SYN is the one that was taken already, on its way again with an ACK.
+    is_syn_known: bool,
 }
 
 impl<'a> Arrival<'a> {
@@ -64,6 +69,7 @@ impl<'a> Arrival<'a> {
             window: u64::from(header.window) << shift,
             payload,
             is_cut: false,
+            is_syn_known: false,
         }
     }
 
@@ -143,7 +149,7 @@ impl Connection {
         }
         // Third, check security: there are no compartments here.
         // Fourth, check the SYN bit.
-        if seg.has(SegmentFlags::SYN) {
+        if seg.has(SegmentFlags::SYN) && !seg.is_syn_known {
             self.input_syn(now);
             return Disposition::Done;
         }
@@ -200,6 +206,12 @@ impl Connection {
                 seg.is_cut = true;
                 self.acks.require();
             }
+            return true;
+        }
+        if self.state == State::SynReceived && seg.seq == self.rcv.irs && seg.has(SYN_ACK) {
+            // The end of a simultaneous open (RFC 9293 §3.5, figure 8).
+            seg.is_syn_known = true;
+            self.acks.require();
             return true;
         }
         self.counters.unacceptable_segments += 1;

@@ -51,7 +51,7 @@ pub(super) enum Reason {
 
 /// Whether new data may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NewData {
+enum NewData {
     /// This many positions from SND.NXT on.
     Send(u64),
     /// There is none.
@@ -98,21 +98,17 @@ impl Connection {
             let is_paced = matches!(plan, Plan::Stream(_, Reason::New | Reason::Lost));
             match self.pacer.wait(now).filter(|_| is_paced) {
                 None => return Decision::Send(plan),
-                Some(_) if self.is_ack_due() => return Decision::Send(Plan::Ack),
+                Some(_) if self.acks.is_due() => return Decision::Send(Plan::Ack),
                 Some(at) => return Decision::WaitUntil(at),
             }
         }
         if self.flags.keepalive_probe {
             Decision::Send(Plan::Keepalive)
-        } else if self.is_ack_due() {
+        } else if self.acks.is_due() {
             Decision::Send(Plan::Ack)
         } else {
             Decision::Idle
         }
-    }
-
-    fn is_ack_due(&self) -> bool {
-        self.acks.is_due() || self.is_window_update_due()
     }
 
     /// The part of the stream to send: what was lost, then probes, then what is
@@ -138,7 +134,8 @@ impl Connection {
             };
             return probe.map(|probe| Plan::Stream(probe, Reason::TailProbe));
         }
-        match self.new_data() {
+        let may_be_silly = self.persist.due() == Some(Kind::Override);
+        match self.new_data(may_be_silly) {
             NewData::Send(len) => {
                 Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New))
             }
@@ -157,8 +154,8 @@ impl Connection {
     }
 
     /// Whether, and how much, new data may go (RFC 9293 §3.8.6.2.1's rules, RFC
-    /// 5681's window).
-    pub(super) fn new_data(&self) -> NewData {
+    /// 5681's window). `may_be_silly`: a small segment has waited long enough.
+    fn new_data(&self, may_be_silly: bool) -> NewData {
         let unsent = self.unsent();
         if unsent == 0 {
             return NewData::Nothing;
@@ -178,7 +175,7 @@ impl Connection {
             || (is_last && self.may_send_small())
             || (len >= self.snd.max_wnd.div_ceil(2) && !self.flags.cork)
             || self.snd.up.is_some_and(|up| up > self.snd.nxt)
-            || self.persist.due() == Some(Kind::Override);
+            || may_be_silly;
         if !is_worth_sending {
             return NewData::Silly;
         }
@@ -208,7 +205,7 @@ impl Connection {
         } else if self.recovery.outstanding() > 0 {
             None
         } else {
-            match self.new_data() {
+            match self.new_data(false) {
                 NewData::WindowLimited => Some(Kind::ZeroWindow),
                 NewData::Silly => Some(Kind::Override),
                 _ => None,

@@ -26,7 +26,8 @@ impl Connection {
     /// goes back.
     pub(super) fn recv_edge(&self) -> StreamPos {
         let limit = self.autotune.limit();
-        let wanted = self.recv.read_pos() + limit;
+        let expressible = u64::from(u16::MAX) << self.negotiated.rcv_shift;
+        let wanted = (self.recv.read_pos() + limit).min(self.rcv.nxt + expressible);
         let step = self.recv_step(limit);
         if wanted.since(self.rcv.edge) >= step { wanted } else { self.rcv.edge }
     }
@@ -44,18 +45,17 @@ impl Connection {
         }
     }
 
-    /// Whether the user has read so much that the peer should hear of it
-    /// although there is nothing else to tell: the window the peer sees was
-    /// (nearly) shut and reopens, or it grows by a quarter of the buffer.
-    pub(super) fn is_window_update_due(&self) -> bool {
-        if self.rcv.fin.is_some_and(|fin| self.rcv.nxt > fin) {
-            return false;
-        }
+    /// The user has read: the receive buffer may grow, and the peer may have to
+    /// hear of it although there is nothing else to tell, when the window it
+    /// sees was (nearly) shut and reopens, or grows by a quarter of the buffer.
+    pub(super) fn on_user_read(&mut self, now: Instant, bytes: u64) {
+        self.autotune.on_read(now, bytes, self.recovery.srtt());
         let limit = self.autotune.limit();
         let growth = self.recv_edge().since(self.rcv.edge);
-        let seen = self.visible_window();
-        let was_shut = seen < self.recv_step(limit);
-        growth > 0 && (was_shut || growth >= limit / 4)
+        let was_shut = self.visible_window() < self.recv_step(limit);
+        if self.state.may_receive() && growth > 0 && (was_shut || growth >= limit / 4) {
+            self.acks.require();
+        }
     }
 
     /// Our window as the peer reads it: rounded down by the scale.
@@ -79,10 +79,5 @@ impl Connection {
         let shift = if is_syn { 0 } else { self.negotiated.rcv_shift };
         self.rcv.edge = self.rcv.edge.max(self.rcv.nxt + (u64::from(field) << shift));
         self.rcv.last_ack_sent = self.rcv.nxt;
-    }
-
-    /// Lets the receive buffer grow with what the user reads.
-    pub(super) fn on_user_read(&mut self, now: Instant, bytes: u64) {
-        self.autotune.on_read(now, bytes, self.recovery.srtt());
     }
 }

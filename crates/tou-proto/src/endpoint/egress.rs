@@ -25,18 +25,21 @@ impl Endpoint {
         while let Some(slot) = self.ready.pop_front() {
             let Some(entry) = self.slots.get_mut(slot) else { continue };
             entry.is_ready = false;
-            let peer = entry.peer;
-            let filled = entry.conn.poll_transmit(now, buf);
-            // Whoever has more goes to the end of the line.
-            self.settle(now, slot);
-            if let (Some(filled), Some(path)) = (filled, self.paths.get(peer)) {
-                return Some(Transmit {
+            let path = self.paths.get(entry.peer);
+            let transmit = entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| {
+                Transmit {
                     peer: path.addr,
                     local_ip: path.local_ip,
                     ecn: Ecn::NotEct,
                     stride: filled.stride,
                     segments: filled.segments,
-                });
+                }
+            });
+            // Whoever has more goes to the end of the line; whoever has said its
+            // last word is gone, and perhaps its path.
+            self.settle(now, slot);
+            if transmit.is_some() {
+                return transmit;
             }
         }
         None

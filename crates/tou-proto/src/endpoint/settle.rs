@@ -37,7 +37,7 @@ impl Endpoint {
         let Some(listener) = self.listeners.get_mut(listener_id) else { return };
         if entry.conn.error().is_some() {
             listener.on_failed();
-            entry.stage = Stage::User;
+            entry.stage = Stage::Orphan;
             entry.conn.release(now);
         } else if entry.conn.state().is_synchronized() {
             entry.stage = Stage::Queued(listener_id);

@@ -38,9 +38,15 @@ pub(super) enum Stage {
     Queued(ListenerId),
     /// The user's.
     User,
+    /// Nobody's any more: its handle names nothing.
+    Orphan,
 }
 
 impl Slot {
+    fn is_named_by(&self, id: ConnId) -> bool {
+        self.generation == id.generation && self.stage != Stage::Orphan
+    }
+
     pub(super) fn key(&self) -> Key {
         Key { peer: self.peer, peer_port: self.peer_port, local_port: self.local_port }
     }
@@ -86,11 +92,11 @@ impl Slots {
 
     /// The user's connection that `id` names.
     pub(super) fn find(&self, id: ConnId) -> Option<&Slot> {
-        self.get(id.slot).filter(|slot| slot.generation == id.generation)
+        self.get(id.slot).filter(|slot| slot.is_named_by(id))
     }
 
     pub(super) fn find_mut(&mut self, id: ConnId) -> Option<&mut Slot> {
-        self.get_mut(id.slot).filter(|slot| slot.generation == id.generation)
+        self.get_mut(id.slot).filter(|slot| slot.is_named_by(id))
     }
 
     pub(super) fn remove(&mut self, slot: u32) -> Option<Slot> {

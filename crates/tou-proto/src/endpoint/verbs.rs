@@ -38,20 +38,11 @@ impl Endpoint {
     /// Stops listening. Connections that nobody accepted are reset.
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
         let now = self.advance(now);
-        for conn in self.listeners.close(listener) {
-            self.give_up(now, conn);
-        }
+        let ready = self.listeners.close(listener);
         let embryonic = self.slots.with_stage(Stage::Embryonic(listener));
-        for conn in embryonic {
-            self.give_up(now, conn);
-        }
-    }
-
-    fn give_up(&mut self, now: Instant, id: ConnId) {
-        if let Some(slot) = self.slots.find_mut(id) {
-            slot.stage = Stage::User;
-            slot.conn.abort();
-            self.settle(now, id.slot);
+        for conn in ready.into_iter().chain(embryonic) {
+            // One that is gone already needs nothing.
+            let _ = self.abort(now, conn);
         }
     }
 
@@ -222,8 +213,7 @@ impl Endpoint {
     /// # Errors
     /// If the handle names no connection.
     pub fn close(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
-        self.events.forget(conn);
-        self.with(now, conn, Connection::close)
+        self.give_up(now, conn, Connection::close)
     }
 
     /// Gives the handle up gracefully: what was written, and a FIN, still
@@ -234,8 +224,7 @@ impl Endpoint {
     /// # Errors
     /// If the handle names no connection.
     pub fn release(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
-        self.events.forget(conn);
-        self.with(now, conn, Connection::release)
+        self.give_up(now, conn, Connection::release)
     }
 
     /// RFC 9293's ABORT (§3.10.5): resets the connection and gives the handle
@@ -244,8 +233,7 @@ impl Endpoint {
     /// # Errors
     /// If the handle names no connection.
     pub fn abort(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
-        self.events.forget(conn);
-        self.with(now, conn, |conn, _| conn.abort())
+        self.give_up(now, conn, |conn, _| conn.abort())
     }
 
     /// Switches Nagle's algorithm (RFC 9293 §3.7.4) off or on.
@@ -311,6 +299,22 @@ impl Endpoint {
         let is_syn = header.flags.contains(SegmentFlags::SYN)
             && !header.flags.intersects(SegmentFlags::ACK | SegmentFlags::RST);
         is_known || (is_syn && self.listeners.find(header.dst_port).is_some())
+    }
+
+    /// Runs `verb`, after which the handle names nothing.
+    fn give_up(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        verb: impl FnOnce(&mut Connection, Instant),
+    ) -> Result<(), UnknownConnection> {
+        let now = self.advance(now);
+        let slot = self.slots.find_mut(id).ok_or(UnknownConnection)?;
+        slot.stage = Stage::Orphan;
+        verb(&mut slot.conn, now);
+        self.events.forget(id);
+        self.settle(now, id.slot);
+        Ok(())
     }
 
     /// Runs `verb` on the user's connection `id`, then settles it.

@@ -72,8 +72,7 @@ impl Recovery {
         outcome.loss_found = showed_loss && self.phase.is_open();
         outcome.probe_repaired_loss &= !outcome.loss_found;
         if outcome.probe_repaired_loss {
-            // The reduction that follows is not the one `undo` watches.
-            self.undo.forget();
+            self.on_other_reduction();
         }
         outcome.in_flight = self.in_flight();
         self.last_delivered = outcome.delivered;
@@ -187,8 +186,7 @@ impl Recovery {
             return false;
         }
         outcome.delivered += self.newreno.on_duplicate(self.mss, limit);
-        let lost = self.phase.is_open()
-            && self.newreno.means_loss(self.config.dupthresh, queue.start());
+        let lost = self.phase.is_open() && self.newreno.means_loss(self.dupthresh, queue.start());
         if lost {
             queue.mark_lost(queue.front_number());
         }

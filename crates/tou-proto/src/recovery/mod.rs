@@ -195,7 +195,9 @@ impl Phase {
 /// The sender's memory of what is in flight.
 #[derive(Debug)]
 pub(crate) struct Recovery {
-    config: RecoveryConfig,
+    /// See [`RecoveryConfig`].
+    dupthresh: u32,
+    max_ack_delay: Duration,
     mss: u64,
     sack: bool,
     board: Scoreboard,
@@ -218,7 +220,8 @@ impl Recovery {
     /// A memory of nothing. `mss` is the longest segment, in positions.
     pub(crate) fn new(config: RecoveryConfig, mss: u64) -> Self {
         Self {
-            config,
+            dupthresh: config.dupthresh,
+            max_ack_delay: config.max_ack_delay,
             mss: mss.max(1),
             sack: false,
             board: Scoreboard::new(),
@@ -333,6 +336,12 @@ impl Recovery {
         if let Phase::Fast { prr, .. } = &mut self.phase {
             prr.on_ack(outcome.delivered, outcome.in_flight, safe, self.mss);
         }
+    }
+
+    /// The window was reduced for a reason of its own (an ECN mark): a later sign
+    /// that the last episode was a mistake must not undo that.
+    pub(crate) fn on_other_reduction(&mut self) {
+        self.undo.forget();
     }
 
     /// The window that PRR allows while fast recovery lasts; `None` outside: the
@@ -456,7 +465,7 @@ impl Recovery {
     fn window_facts(&self) -> WindowFacts {
         WindowFacts {
             in_recovery: !self.phase.is_open(),
-            dupthresh: self.config.dupthresh,
+            dupthresh: self.dupthresh,
             min_rtt: self.rtt.min_rtt(),
             srtt: self.rtt.srtt(),
         }
@@ -467,7 +476,11 @@ impl Recovery {
     pub(crate) fn check_invariants(&self) {
         self.board.check_invariants();
         let queue = &self.board.queue;
-        assert_eq!(self.timer().is_some(), !queue.is_empty(), "a timer while anything is outstanding");
+        assert_eq!(
+            self.timer().is_some(),
+            !queue.is_empty(),
+            "a timer while anything is outstanding"
+        );
         assert!(self.in_flight() <= self.outstanding());
         assert!(self.newreno.left() <= queue.outstanding() - queue.lost());
         assert_eq!(self.prr_cwnd().is_some(), self.in_fast_recovery());

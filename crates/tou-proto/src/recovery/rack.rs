@@ -123,8 +123,8 @@ impl Rack {
 
     /// Step 4, second half: RACK_update_reo_wnd's value.
     fn update_window(&mut self, sacked_segments: u32, facts: &WindowFacts) {
-        let narrow = !self.reordering_seen
-            && (facts.in_recovery || sacked_segments >= facts.dupthresh);
+        let narrow =
+            !self.reordering_seen && (facts.in_recovery || sacked_segments >= facts.dupthresh);
         self.window = if narrow {
             Duration::ZERO
         } else {

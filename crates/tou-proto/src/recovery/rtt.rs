@@ -63,10 +63,8 @@ impl RttEstimator {
     pub(super) fn on_spurious_timeout(&mut self, rtt: Duration) {
         let sample = nanos(rtt).min(MAX_SAMPLE) << FRACTION;
         let old = self.smoothed.unwrap_or(Smoothed { srtt: 0, rttvar: 0 });
-        self.smoothed = Some(Smoothed {
-            srtt: old.srtt.max(sample),
-            rttvar: old.rttvar.max(sample / 2),
-        });
+        self.smoothed =
+            Some(Smoothed { srtt: old.srtt.max(sample), rttvar: old.rttvar.max(sample / 2) });
     }
 
     /// SRTT.

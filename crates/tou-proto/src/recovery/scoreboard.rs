@@ -150,7 +150,8 @@ impl Delivery {
             self.newest = Some((segment.sent_at, segment.app_limited));
         }
         let sent = (segment.sent_at, segment.end);
-        if self.latest.is_none_or(|latest| latest < sent) && self.is_unambiguous(segment, cumulatively)
+        if self.latest.is_none_or(|latest| latest < sent)
+            && self.is_unambiguous(segment, cumulatively)
         {
             self.latest = Some(sent);
         }
@@ -164,7 +165,8 @@ impl Delivery {
             self.ambiguous |= cumulatively;
             return;
         }
-        let original = if cumulatively { &mut self.acked_original } else { &mut self.sacked_original };
+        let original =
+            if cumulatively { &mut self.acked_original } else { &mut self.sacked_original };
         *original = (*original).max(Some(segment.sent_at));
         if self.context.timeout_point.is_some_and(|point| segment.end <= point) {
             self.original_before_timeout = true;
@@ -252,6 +254,10 @@ impl Scoreboard {
             delivery.bytes += ack.since(segment.start);
         }
         self.sacked.remove_below(ack);
+        if self.queue.is_empty() {
+            self.queue.release_memory();
+            self.sacked.clear();
+        }
     }
 
     /// Marks the segments that lie wholly within `block`. O(log n) when nothing

@@ -21,6 +21,10 @@ use crate::time::Instant;
 /// [`SentQueue::resegment`].
 pub(super) type SegmentNumber = u64;
 
+/// Room for this many segments is kept while nothing is outstanding; more is given
+/// back, for an idle connection costs memory only, and there may be many.
+const KEPT_CAPACITY: usize = 8;
+
 /// No segment: the end of the list.
 const NONE: SegmentNumber = SegmentNumber::MAX;
 
@@ -114,6 +118,11 @@ impl SentQueue {
     /// Segments outstanding.
     pub(super) fn len(&self) -> usize {
         self.segments.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.segments.capacity()
     }
 
     /// SND.UNA: the first outstanding position.
@@ -360,6 +369,12 @@ impl SentQueue {
             State::Lost => {}
         }
         Some(before)
+    }
+
+    /// Nothing is outstanding: gives memory back.
+    pub(super) fn release_memory(&mut self) {
+        self.segments.shrink_to(KEPT_CAPACITY);
+        self.lost.clear();
     }
 
     /// Cuts segments into pieces and renumbers the rest. `piece` is given what
@@ -613,11 +628,9 @@ mod tests {
     #[test]
     fn segments_are_found_by_position() {
         let queue = queue(3);
-        let found: Vec<_> =
-            [0, 1, 100, 299].iter().map(|p| queue.first_from(at(*p))).collect();
+        let found: Vec<_> = [0, 1, 100, 299].iter().map(|p| queue.first_from(at(*p))).collect();
         assert_eq!(found, vec![0, 1, 1, 3]);
-        let found: Vec<_> =
-            [0, 99, 100, 300].iter().map(|p| queue.end_before(at(*p))).collect();
+        let found: Vec<_> = [0, 99, 100, 300].iter().map(|p| queue.end_before(at(*p))).collect();
         assert_eq!(found, vec![0, 0, 1, 3]);
     }
 }

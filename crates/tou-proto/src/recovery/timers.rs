@@ -2,7 +2,8 @@
 //!
 //! There is one deadline at a time (RFC 8985 §8): the reordering timer while RACK
 //! waits, else the probe timer if a probe is allowed, else the retransmission
-//! timer. Nothing is armed or cancelled: the deadline follows from the state.
+//! timer; neither of the first two is later than the last. Nothing is armed or
+//! cancelled: the deadline follows from the state.
 
 use super::{Phase, Recovery, RecoveryTimer, SentSegment, TimerOutcome};
 use crate::time::Instant;
@@ -13,10 +14,16 @@ impl Recovery {
         if self.board.queue.is_empty() {
             return None;
         }
-        if let Some(deadline) = self.rack.deadline() {
-            return Some((deadline, RecoveryTimer::Reorder));
-        }
         let rto = self.rto.deadline(self.rtt.estimate());
+        if let Some(deadline) = self.rack.deadline() {
+            // A round trip measured across a long silence must not put off the
+            // last resort.
+            return Some(if deadline <= rto {
+                (deadline, RecoveryTimer::Reorder)
+            } else {
+                (rto, RecoveryTimer::Rto)
+            });
+        }
         match self.probe_deadline() {
             // RFC 8985 §7.2: never later than the retransmission timer.
             Some(probe) => Some((probe.min(rto), RecoveryTimer::Tlp)),
@@ -31,7 +38,7 @@ impl Recovery {
         if !self.sack || !self.phase.is_open() || queue.sacked_segments() > 0 {
             return None;
         }
-        self.tlp.deadline(self.rtt.srtt(), queue.len() == 1, self.config.max_ack_delay)
+        self.tlp.deadline(self.rtt.srtt(), queue.len() == 1, self.max_ack_delay)
     }
 
     /// Call when `timer()` is due; spurious calls do nothing.

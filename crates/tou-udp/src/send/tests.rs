@@ -303,7 +303,8 @@ fn a_batch_too_large_for_the_path_takes_a_bounded_number_of_calls() {
         quoted: Bytes::new(),
     });
     assert_eq!(socket.send(&transmit(1472), &batch(43, 1472)).datagrams, 44);
-    assert!(socket.raw().calls.get() <= 44 + 6, "{} calls", socket.raw().calls.get());
+    // Each twice, as the first error might be another peer's.
+    assert!(socket.raw().calls.get() <= 2 * (44 + 6), "{} calls", socket.raw().calls.get());
     // The MTU towards another host says nothing.
     assert_eq!(socket.poll_error().unwrap().kind, PathErrorKind::TooBig { mtu: None });
 }
@@ -337,11 +338,15 @@ fn an_error_about_another_peer_is_reported_and_the_send_goes_on() {
 
 #[test]
 fn a_pending_error_whose_report_was_lost_does_no_harm() {
-    let mut socket = socket(Kernel::default());
-    socket.raw().pending.borrow_mut().push_back(Errno::ECONNREFUSED);
-    assert_eq!(socket.send(&transmit(1000), &batch(1, 1000)).datagrams, 2);
-    assert_eq!(socket.raw().sent.borrow().len(), 2);
-    assert_eq!(socket.poll_error(), None);
+    for errno in [Errno::ECONNREFUSED, Errno::EMSGSIZE] {
+        let mut socket = socket(Kernel::default());
+        socket.raw().pending.borrow_mut().push_back(errno);
+        assert_eq!(socket.send(&transmit(1000), &batch(1, 1000)).datagrams, 2);
+        assert_eq!(socket.raw().sent.borrow().len(), 2);
+        assert_eq!(socket.poll_error(), None);
+        assert_eq!(socket.max_bytes(), TransmitBuf::MAX_BYTES);
+        assert_eq!(socket.max_segments(), 64);
+    }
 }
 
 #[test]

@@ -33,13 +33,7 @@ fn board(segments: u64) -> Scoreboard {
 }
 
 fn context(now: u64) -> DeliveryContext {
-    DeliveryContext {
-        now: ms(now),
-        tsecr: None,
-        min_rtt: None,
-        fack: at(0),
-        timeout_point: None,
-    }
+    DeliveryContext { now: ms(now), tsecr: None, min_rtt: None, fack: at(0), timeout_point: None }
 }
 
 fn apply(board: &mut Scoreboard, now: u64, ack: u64, blocks: &[Range<StreamPos>]) -> Delivery {
@@ -84,13 +78,8 @@ fn blocks_come_out_in_ascending_order() {
 
 #[test]
 fn impossible_blocks_are_ignored() {
-    let blocks = [
-        range(900, 800),
-        range(900, 1001),
-        range(400, 500),
-        range(0, u64::MAX),
-        range(500, 600),
-    ];
+    let blocks =
+        [range(900, 800), range(900, 1001), range(400, 500), range(0, u64::MAX), range(500, 600)];
     let sorted = SackBlocks::sort(&blocks, at(400), at(1000));
     assert!(sorted.held().is_empty() && sorted.duplicate.is_none());
 }
@@ -133,7 +122,10 @@ fn a_retransmission_among_the_acknowledged_gives_no_sample() {
     let mut board = board(5);
     retransmit(&mut board, 0, 15);
     assert_eq!(apply(&mut board, 30, 300, &[]).rtt(), None);
-    assert_eq!(apply(&mut board, 30, 300, &[range(400, 500)]).rtt(), Some(Duration::from_millis(26)));
+    assert_eq!(
+        apply(&mut board, 30, 300, &[range(400, 500)]).rtt(),
+        Some(Duration::from_millis(26))
+    );
 }
 
 #[test]
@@ -150,9 +142,11 @@ fn delivery_below_the_highest_is_reordering_unless_sent_twice() {
     assert!(!first.reordered);
     retransmit(&mut board, 0, 31);
     let blocks = SackBlocks::default();
-    let delivery = board.apply(at(100), &blocks, DeliveryContext { fack: first.fack, ..context(40) });
+    let delivery =
+        board.apply(at(100), &blocks, DeliveryContext { fack: first.fack, ..context(40) });
     assert!(!delivery.reordered);
-    let delivery = board.apply(at(200), &blocks, DeliveryContext { fack: first.fack, ..context(40) });
+    let delivery =
+        board.apply(at(200), &blocks, DeliveryContext { fack: first.fack, ..context(40) });
     assert!(delivery.reordered);
 }
 
@@ -160,16 +154,16 @@ fn delivery_below_the_highest_is_reordering_unless_sent_twice() {
 /// round trip below the minimum is of the retransmission.
 #[test]
 fn a_doubtful_retransmission_does_not_count_as_latest() {
-    for (tsecr, min_rtt, trusted) in
-        [(Some(14), None, false), (Some(15), None, true), (None, Some(16), false), (None, Some(15), true)]
-    {
+    for (tsecr, min_rtt, trusted) in [
+        (Some(14), None, false),
+        (Some(15), None, true),
+        (None, Some(16), false),
+        (None, Some(15), true),
+    ] {
         let mut board = board(2);
         retransmit(&mut board, 0, 15);
-        let context = DeliveryContext {
-            tsecr,
-            min_rtt: min_rtt.map(Duration::from_millis),
-            ..context(30)
-        };
+        let context =
+            DeliveryContext { tsecr, min_rtt: min_rtt.map(Duration::from_millis), ..context(30) };
         let delivery = board.apply(at(100), &SackBlocks::default(), context);
         assert_eq!(delivery.latest.is_some(), trusted, "{tsecr:?} {min_rtt:?}");
     }

@@ -40,7 +40,8 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides.max(1)
     }
 
@@ -166,7 +167,8 @@ impl World {
     }
 
     fn put(&mut self, packet: Packet) {
-        let loss = if matches!(packet, Packet::Data { .. }) { self.path.loss } else { self.path.ack_loss };
+        let loss =
+            if matches!(packet, Packet::Data { .. }) { self.path.loss } else { self.path.ack_loss };
         let copies = 1 + u64::from(self.dice.percent(self.path.duplication));
         for _ in 0..copies {
             if self.dice.percent(loss) {
@@ -211,13 +213,18 @@ impl World {
             self.probes += 1;
             self.transmit(range);
             self.retransmissions -= u64::from(new.is_none());
-            self.recovery.on_probe_sent(Instant::from_millis(self.now), at(self.sent), new.is_none());
+            self.recovery.on_probe_sent(
+                Instant::from_millis(self.now),
+                at(self.sent),
+                new.is_none(),
+            );
             self.recovery.check_invariants();
         }
         loop {
             let lost = self.recovery.next_lost().map(|r| octet(r.start)..octet(r.end));
             let must = self.recovery.must_retransmit();
-            let new = self.new_data().filter(|_| lost.is_none() || self.recovery.prefers_new_data());
+            let new =
+                self.new_data().filter(|_| lost.is_none() || self.recovery.prefers_new_data());
             let Some(range) = new.filter(|_| !must).or(lost) else { return };
             assert!(range.len() as u64 <= self.mss);
             let cwnd = self.recovery.prr_cwnd().unwrap_or(self.cwnd);
@@ -305,7 +312,8 @@ impl World {
                 return self.recovery.timer().is_none() && self.recovery.in_flight() == 0;
             }
             let arrival = self.in_transit.iter().map(|(when, _)| *when).min();
-            let deadline = self.recovery.timer().map(|(deadline, _)| deadline.as_nanos().div_ceil(1_000_000));
+            let deadline =
+                self.recovery.timer().map(|(deadline, _)| deadline.as_nanos().div_ceil(1_000_000));
             self.now = arrival.into_iter().chain(deadline).min().expect("alive").max(self.now);
             if arrival.is_some_and(|arrival| arrival <= self.now) {
                 let next = self.in_transit.iter().position(|(when, _)| *when <= self.now);
@@ -385,7 +393,12 @@ struct Step {
 impl Arbitrary for Step {
     fn arbitrary(g: &mut Gen) -> Self {
         let numbers = core::array::from_fn(|_| u8::arbitrary(g) % 32);
-        Self { wait: u8::arbitrary(g) / 8, kind: u8::arbitrary(g), numbers, wild: u64::arbitrary(g) }
+        Self {
+            wait: u8::arbitrary(g) / 8,
+            kind: u8::arbitrary(g),
+            numbers,
+            wild: u64::arbitrary(g),
+        }
     }
 }
 
@@ -434,7 +447,8 @@ impl Step {
         let una = recovery.board.queue.start();
         let [a, b, c, d, e, f, g, h] = self.numbers.map(|n| u64::from(n) * 8);
         let wild = StreamPos::from_raw(self.wild);
-        let mut sack = [una + a..una + b, una + c..una + d, una.back(e)..una + f, una + g..una + g + h];
+        let mut sack =
+            [una + a..una + b, una + c..una + d, una.back(e)..una + f, una + g..una + g + h];
         if self.wild.is_multiple_of(3) {
             sack[self.wild as usize % 4].end = wild;
         }

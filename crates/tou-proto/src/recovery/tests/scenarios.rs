@@ -17,6 +17,14 @@ const fn dur(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+const CONFIG: RecoveryConfig = RecoveryConfig {
+    rto_initial: dur(1000),
+    rto_min: dur(200),
+    rto_max: dur(60_000),
+    dupthresh: 3,
+    max_ack_delay: dur(40),
+};
+
 /// A sender whose segments have numbers, and whose tests read like diagrams.
 struct Sender {
     recovery: Recovery,
@@ -28,16 +36,7 @@ struct Sender {
 impl Sender {
     /// An established connection with a round trip of 100 ms.
     fn new(sack: bool) -> Self {
-        let mut recovery = Recovery::new(
-            RecoveryConfig {
-                rto_initial: dur(1000),
-                rto_min: dur(200),
-                rto_max: dur(60_000),
-                dupthresh: 3,
-                max_ack_delay: dur(40),
-            },
-            MSS,
-        );
+        let mut recovery = Recovery::new(CONFIG, MSS);
         recovery.set_sack(sack);
         recovery.add_rtt_sample(ms(0), dur(100));
         Self { recovery, timestamps: false, next: 0 }
@@ -69,7 +68,13 @@ impl Sender {
         Some(segment)
     }
 
-    fn ack_with(&mut self, now: u64, ack: u64, sack: &[Range<u64>], tsecr: Option<u32>) -> AckOutcome {
+    fn ack_with(
+        &mut self,
+        now: u64,
+        ack: u64,
+        sack: &[Range<u64>],
+        tsecr: Option<u32>,
+    ) -> AckOutcome {
         let sack: Vec<_> = sack.iter().map(|r| at(r.start)..at(r.end)).collect();
         let outcome = self.recovery.on_ack(&AckInfo {
             now: ms(now),
@@ -118,7 +123,7 @@ fn nothing_outstanding_needs_no_timer() {
 #[test]
 fn a_handshake_segment_has_the_retransmission_timer_only_and_doubles_it() {
     let mut sender = Sender::new(false);
-    sender.recovery = Recovery::new(sender.recovery.config, MSS);
+    sender.recovery = Recovery::new(CONFIG, MSS);
     sender.send(0, 1);
     let mut deadlines = Vec::new();
     for i in 0..3 {
@@ -506,4 +511,40 @@ fn the_front_tells_since_when_it_waits() {
     sender.recovery.on_retransmitted(&sender.transmission(9, 0));
     assert_eq!(sender.recovery.front(), Some(at(0)..at(1)));
     assert_eq!(sender.recovery.front_sent_at(), Some(ms(7)));
+}
+
+#[test]
+fn an_idle_sender_keeps_little_memory() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 1000);
+    sender.ack(100, 1000, &[]);
+    assert!(sender.recovery.board.queue.capacity() <= 16);
+}
+
+/// A round trip across a long silence makes RACK wait long; not longer than this.
+#[test]
+fn the_reordering_timer_is_never_later_than_the_timeout() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 1);
+    sender.expire();
+    sender.send(240, 3);
+    sender.recovery.rack.on_spurious_recovery();
+    sender.ack(20_000, 1, &[2..3]);
+    let rto = ms(20_000) + sender.recovery.rto();
+    let (deadline, _) = sender.recovery.timer().expect("armed");
+    assert!(deadline <= rto);
+}
+
+/// What is reduced for another reason is not given back.
+#[test]
+fn another_reduction_ends_the_wait_for_signs_of_a_mistake() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 4);
+    let outcome = sender.ack(100, 0, &[1..4]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    sender.ack(110, 4, &[]);
+    sender.recovery.on_other_reduction();
+    sender.send(120, 1);
+    assert!(!sender.ack(200, 4, &[0..1]).spurious);
 }
