@@ -7,8 +7,6 @@ use std::io;
 use std::net::{ToSocketAddrs, UdpSocket as StdSocket};
 use std::sync::Arc;
 
-use rand::TryRngCore;
-use rand::rngs::OsRng;
 use tou_proto::{ConnectionConfig, ConnectionConfigBuilder, Endpoint, EndpointConfig, Keepalive};
 use tou_udp::{Clock, Direction, Impairment, Observer, Pump, SocketOptions, UdpSocket};
 
@@ -207,6 +205,6 @@ pub(crate) fn no_address() -> io::Error {
 
 fn os_seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
-    OsRng.try_fill_bytes(&mut seed).map_err(io::Error::other)?;
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
     Ok(seed)
 }

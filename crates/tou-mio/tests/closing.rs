@@ -116,6 +116,8 @@ fn lingering_waits_for_the_data() {
 #[test]
 fn a_dropped_peer_ends_the_stream() {
     let Pair { client, mut server, .. } = pair();
+    // Somebody has to answer for it.
+    let _socket = client.socket();
     drop(client);
     assert_eq!(server.read(&mut [0]).unwrap(), 0);
     // Nobody listens any more: writing fails sooner or later.

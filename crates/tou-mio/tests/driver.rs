@@ -268,14 +268,3 @@ fn an_observer_sees_the_segments() {
     let (sent, received) = *log.lock().unwrap();
     assert!(sent >= 4 && received >= 3, "{sent} sent, {received} received");
 }
-
-#[test]
-fn the_same_seed_makes_the_same_choices() {
-    let ports = [0, 1].map(|_| {
-        let silent = UdpSocket::bind(LOCAL).unwrap();
-        let socket = TouSocket::builder().with_seed([5; 32]).bind(LOCAL).unwrap();
-        let remote = Remote { addr: silent.local_addr().unwrap(), port: Port::new(9).unwrap() };
-        socket.start_connect(remote, &ConnectOptions::new()).unwrap().local_port()
-    });
-    assert_eq!(ports[0], ports[1]);
-}

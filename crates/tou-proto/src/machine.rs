@@ -190,7 +190,8 @@ impl TransmitBuf {
     }
 
     /// Whether another datagram of `len` octets may follow the `count` there are.
-    pub(crate) fn has_room(&self, count: usize, len: usize) -> bool {
+    #[must_use]
+    pub fn has_room(&self, count: usize, len: usize) -> bool {
         count == 0
             || (count < self.max_segments
                 && self.len + self.headroom + len + self.tailroom <= self.max_bytes)
@@ -198,7 +199,7 @@ impl TransmitBuf {
 
     /// Appends room for a datagram of `len` octets and returns it, holding
     /// whatever an earlier batch left there: the caller writes all of it.
-    pub(crate) fn push(&mut self, len: usize) -> &mut [u8] {
+    pub fn push(&mut self, len: usize) -> &mut [u8] {
         let start = self.len + self.headroom;
         self.len = start + len + self.tailroom;
         if self.data.len() < self.len {

@@ -2,6 +2,7 @@
 //! other hears, exactly, and both end clean.
 
 use core::time::Duration;
+use std::env;
 use std::sync::Arc;
 
 use quickcheck::{Arbitrary, Gen, QuickCheck};
@@ -38,7 +39,8 @@ struct Party {
 
 #[test]
 fn whatever_the_network_does_both_hear_what_the_other_said() {
-    QuickCheck::new().tests(300).quickcheck(holds as fn(Scenario));
+    let cases = env::var("QUICKCHECK_TESTS").map_or(1_000, |cases| cases.parse().unwrap());
+    QuickCheck::new().tests(cases).max_tests(cases).quickcheck(holds as fn(Scenario));
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what quickcheck wants")]
@@ -117,7 +119,7 @@ fn up_to(g: &mut Gen, most: u32) -> u32 {
 
 impl Arbitrary for Party {
     fn arbitrary(g: &mut Gen) -> Self {
-        let most = pick(g, &[0, 1, 2_000, 20_000, 100_000]);
+        let most = pick(g, &[0, 1, 2_000, 20_000, 200_000]);
         Self {
             says: up_to(g, most) as usize,
             timestamps: bool::arbitrary(g),

@@ -120,6 +120,7 @@ impl Rung {
     /// A step down: what is tried next differs from what was refused.
     fn lower(&mut self, refused: Refused) {
         self.refused = Some(refused);
+        self.repeats = 0;
         self.suspected = false;
     }
 }

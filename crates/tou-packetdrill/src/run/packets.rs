@@ -3,7 +3,7 @@
 use tou_proto::{Ecn, Instant, PathError, ReceivedBatch};
 
 use super::calls::octet;
-use super::compare::{Actual, Mode, compare};
+use super::compare::{Actual, compare};
 use super::icmp;
 use super::runner::{Flow, Runner, Stop};
 use super::segment::{Segment, WireOption};

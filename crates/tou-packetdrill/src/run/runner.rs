@@ -1,5 +1,6 @@
 //! One script on one stack: events in order, each at its time.
 
+use core::cmp::Ordering;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -69,6 +70,17 @@ struct Blocked {
     call: Call,
     /// When it is to return; `None` for one that must not block at all.
     ends: Instant,
+}
+
+/// Where an event stands in its script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Something behind it is looked at.
+    Body,
+    /// The first event behind which nothing is looked at.
+    TailStart,
+    /// An event behind that.
+    Tail,
 }
 
 /// The peer's port where the script does not care: outside tou's own range.
@@ -163,8 +175,12 @@ impl<S: Stack> Runner<S> {
         for (index, event) in script.events.iter().enumerate() {
             last = event.line;
             let rest = &script.events[index + 1..];
-            let in_tail = index > tail && self.mode == Mode::Default;
-            self.event(event, rest, in_tail).map_err(|stop| (event.line, stop))?;
+            let place = match index.cmp(&tail) {
+                Ordering::Less => Place::Body,
+                Ordering::Equal => Place::TailStart,
+                Ordering::Greater => Place::Tail,
+            };
+            self.event(event, rest, place).map_err(|stop| (event.line, stop))?;
         }
         self.finish(tail < script.events.len()).map_err(|stop| (last, stop))
     }
@@ -197,8 +213,9 @@ impl<S: Stack> Runner<S> {
         self.world.stack.configure(&self.settings).map_err(Stop::Skip)
     }
 
-    /// Runs one event. In the tail, what else the stack sends is not judged.
-    fn event(&mut self, event: &Event, rest: &[Event], in_tail: bool) -> Result<(), Stop> {
+    /// Runs one event. In the tail, what else the stack sends is judged only when
+    /// strict; but what it has sent before the tail begins is one segment too many.
+    fn event(&mut self, event: &Event, rest: &[Event], place: Place) -> Result<(), Stop> {
         let (from, to) = self.when(event.time);
         if let Action::Packet(packet) = &event.action
             && packet.direction == Direction::Outbound
@@ -206,9 +223,16 @@ impl<S: Stack> Runner<S> {
             self.trace(&format!("expect {packet}"));
             return self.expect(packet, event.time, from, to);
         }
+        if from + self.limits.tolerance < self.world.now() {
+            let now = self.time(self.world.now());
+            return Err(Stop::Fail(format!("it is {now}: {} has passed", self.time(from))));
+        }
         self.advance(from)?;
-        if !in_tail {
-            self.nothing_overdue(rest)?;
+        match (place, self.world.front().cloned()) {
+            (_, None) => {}
+            (Place::TailStart, Some(front)) => return Err(self.unexpected(&front)),
+            (Place::Tail, Some(_)) if self.mode == Mode::Default => {}
+            (Place::Body | Place::Tail, Some(_)) => self.nothing_overdue(rest)?,
         }
         self.trace(&event.action.to_string());
         match &event.action {

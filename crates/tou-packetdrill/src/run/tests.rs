@@ -32,6 +32,8 @@ struct Toy {
     out: Vec<Datagram>,
     /// Added to every acknowledgment number: a mistake to be found.
     mistake: u32,
+    /// Added to every octet that is sent or read.
+    noise: u8,
 }
 
 fn toy() -> Toy {
@@ -48,6 +50,7 @@ fn toy() -> Toy {
         accepted: false,
         out: Vec::new(),
         mistake: 0,
+        noise: 0,
     }
 }
 
@@ -177,14 +180,15 @@ impl Stack for Toy {
             return Err(Errno::EAGAIN);
         }
         let len = limit.min(self.received.len());
-        let data = self.received[..len].to_vec();
+        let data = self.received[..len].iter().map(|o| o.wrapping_add(self.noise)).collect();
         self.received.drain(..if peek { 0 } else { len });
         Ok(data)
     }
 
     fn write(&mut self, _: Instant, (): (), data: &[u8], _: bool) -> Result<usize, Errno> {
         for chunk in data.chunks(1000) {
-            self.emit(Flags::ACK, Vec::new(), chunk.to_vec());
+            let data = chunk.iter().map(|o| o.wrapping_add(self.noise)).collect();
+            self.emit(Flags::ACK, Vec::new(), data);
             self.snd_nxt = self.snd_nxt.wrapping_add(chunk.len() as u32);
         }
         Ok(data.len())
@@ -311,6 +315,26 @@ fn a_mistake_of_the_stack_is_found() {
 }
 
 #[test]
+fn octets_are_compared_both_ways() {
+    let reads = "+0 < . 1:5(4) ack 1 win 9\n+0 > . 1:1(0) ack 5\n+0 read(4, ..., 9) = 4\n";
+    let writes = "+0 write(4, ..., 7) = 7\n+0 > . 1:8(7) ack 1\n";
+    for (rest, reason) in [
+        (reads, "octet 0 of the stream is not what arrived"),
+        (writes, "octet 0 of the stream is not what was written"),
+    ] {
+        passes(&opened(rest));
+        let noisy = run_with(&opened(rest), Mode::Default, Toy { noise: 1, ..toy() });
+        assert!(matches!(noisy, Verdict::Fail(failure) if failure.reason == reason));
+    }
+}
+
+#[test]
+fn time_does_not_go_back() {
+    let failure = fails(&opened("0.1 getsockopt(4, SOL_SOCKET, SO_ERROR, [0], [4]) = 0\n"));
+    assert_eq!(failure.reason, "it is 0.200000: 0.100000 has passed");
+}
+
+#[test]
 fn a_retransmission_has_its_exact_time() {
     passes(&called("+1 > S 0:0(0) <...>\n2 > S 0:0(0) <...>\n* > S 0:0(0) <...>\n"));
     passes(&called("+.9~+1.1 > S 0:0(0) <...>\n"));
@@ -334,6 +358,9 @@ fn a_segment_too_many_fails() {
     let failure = fails(&between);
     assert_eq!(failure.reason, "a segment is sent at 1.000000 that is not scripted");
     assert_eq!(failure.line, 5);
+    let later =
+        called("+1.5 getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4]) = 0\n+0 > S 0:0(0) <...>\n");
+    assert_eq!(fails(&later), Failure { trace: fails(&later).trace, ..failure });
     let end = opened("+0 < . 1:5(4) ack 1 win 9\n+0 read(4, ..., 9) = 4\n");
     assert_eq!(fails(&end).actual.as_deref(), Some("> . 1:1(0) ack 5 win 5000"));
 }
@@ -346,6 +373,8 @@ fn what_closing_sends_at_the_end_counts_only_when_strict() {
     assert!(
         matches!(strict, Verdict::Fail(f) if f.actual.as_deref() == Some("> F. 1:1(0) ack 1 win 5000"))
     );
+    let unread = fails(&opened("+.1 < . 1:5(4) ack 1 win 9\n+0 close(4) = 0\n"));
+    assert_eq!(unread.actual.as_deref(), Some("> . 1:1(0) ack 5 win 5000"));
     let before = called("+1.5 close(3) = 0\n");
     assert_eq!(fails(&before).reason, "a segment is sent at 1.000000 that is not scripted");
 }
