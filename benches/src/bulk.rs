@@ -29,7 +29,7 @@ pub enum Read {
 pub struct Report {
     /// Octets delivered.
     pub bytes: u64,
-    /// Data segments sent, retransmissions included.
+    /// Segments that the sender sent, all but a few of them with data.
     pub data_segments: u64,
     /// Batches that the sender sent.
     pub batches: u64,
@@ -80,7 +80,9 @@ impl Bulk {
         bulk
     }
 
-    /// Moves at least that many octets from one side to the other.
+    /// Moves that many octets, or a little more, from one side to the other. The
+    /// sender writes 128 KiB as soon as less than that is on its way; each batch
+    /// is read and acknowledged before the next.
     ///
     /// # Panics
     /// If nothing moves any more.
@@ -91,17 +93,16 @@ impl Bulk {
         let mut received = 0;
         let mut idle_rounds = 0;
         while received < bytes {
-            written += self.write(bytes - written);
+            if written < bytes && written - received < WRITE_SIZE as u64 {
+                written += self.write();
+            }
             let before = received;
-            self.exchange();
-            received += match read {
-                Read::Chunk => self.read_chunks(),
-                Read::Copy => self.read_copies(),
-            };
+            self.step();
+            received += self.read(read);
+            self.answer();
             idle_rounds = if received > before { 0 } else { idle_rounds + 1 };
-            assert!(idle_rounds < 1_000, "stuck at {received} of {bytes}");
+            assert!(idle_rounds < 100_000, "stuck at {received} of {bytes}");
         }
-        self.exchange();
         Report {
             bytes: received,
             data_segments: self.sender.segments - segments,
@@ -117,25 +118,29 @@ impl Bulk {
         let conn = self.sender.endpoint.connect(self.now, remote, None, None);
         self.sender.conn = Some(conn.expect("room for one"));
         for _ in 0..10 {
-            self.exchange();
+            self.step();
+            self.answer();
         }
         self.receiver.conn = self.receiver.endpoint.accept(listener);
         assert!(self.receiver.conn.is_some(), "connected");
     }
 
-    /// Writes as much as fits of `left` octets.
-    fn write(&mut self, left: u64) -> u64 {
+    /// Writes one piece, or as much of it as fits.
+    fn write(&mut self) -> u64 {
         let conn = self.sender.conn.expect("connected");
-        let mut written = 0;
-        while written < left {
-            let len = WRITE_SIZE.min(usize::try_from(left - written).unwrap_or(WRITE_SIZE));
-            match self.sender.endpoint.write(self.now, conn, &self.chunk[..len]) {
-                Ok(len) => written += len as u64,
-                Err(WriteError::WouldBlock) => break,
-                Err(error) => panic!("write: {error}"),
-            }
+        match self.sender.endpoint.write(self.now, conn, &self.chunk) {
+            Ok(written) => written as u64,
+            Err(WriteError::WouldBlock) => 0,
+            Err(error) => panic!("write: {error}"),
         }
-        written
+    }
+
+    /// Reads what there is.
+    fn read(&mut self, read: Read) -> u64 {
+        match read {
+            Read::Chunk => self.read_chunks(),
+            Read::Copy => self.read_copies(),
+        }
     }
 
     fn read_chunks(&mut self) -> u64 {
@@ -164,14 +169,17 @@ impl Bulk {
         }
     }
 
-    /// What both sides have to send goes over: all of the sender's, then what
-    /// the receiver says to it.
-    fn exchange(&mut self) {
+    /// Time passes, and a batch of the sender's goes over.
+    fn step(&mut self) {
         self.now = self.now + ROUND;
         self.sender.wake(self.now);
         self.receiver.wake(self.now);
         self.sender.send_to(&mut self.receiver, self.now, &mut self.wire);
-        self.receiver.send_to(&mut self.sender, self.now, &mut self.wire);
+    }
+
+    /// What the receiver has to say goes over.
+    fn answer(&mut self) {
+        while self.receiver.send_to(&mut self.sender, self.now, &mut self.wire) {}
     }
 }
 
@@ -199,25 +207,24 @@ impl Side {
         }
     }
 
-    fn send_to(&mut self, peer: &mut Self, now: Instant, wire: &mut BytesMut) {
-        while let Some(transmit) = self.endpoint.poll_transmit(now, &mut self.buf) {
-            self.segments += transmit.segments as u64;
-            self.batches += 1;
-            wire.extend_from_slice(self.buf.data());
-            peer.endpoint.handle_batch(
-                now,
-                &ReceivedBatch {
-                    peer: self.addr,
-                    local_ip: Some(peer.addr.ip()),
-                    ecn: Ecn::NotEct,
-                    stride: transmit.stride,
-                    data: wire.split().freeze(),
-                },
-            );
-            while let Some(event) = peer.endpoint.poll_event() {
-                assert!(!matches!(event, Event::Closed(..)), "the connection broke");
-            }
+    /// Sends one batch. False if there is none.
+    fn send_to(&mut self, peer: &mut Self, now: Instant, wire: &mut BytesMut) -> bool {
+        let Some(transmit) = self.endpoint.poll_transmit(now, &mut self.buf) else { return false };
+        self.segments += transmit.segments as u64;
+        self.batches += 1;
+        wire.extend_from_slice(self.buf.data());
+        let batch = ReceivedBatch {
+            peer: self.addr,
+            local_ip: Some(peer.addr.ip()),
+            ecn: Ecn::NotEct,
+            stride: transmit.stride,
+            data: wire.split().freeze(),
+        };
+        peer.endpoint.handle_batch(now, &batch);
+        while let Some(event) = peer.endpoint.poll_event() {
+            assert!(!matches!(event, Event::Closed(..)), "the connection broke");
         }
+        true
     }
 }
 

@@ -1,6 +1,7 @@
 //! `tou-bench`: measurements that are programs of their own.
 
 mod instructions;
+mod loopback;
 mod memory;
 
 use std::process::ExitCode;
@@ -22,11 +23,18 @@ enum Command {
     /// Instructions for one data segment through both ends, in memory
     /// (needs valgrind).
     Instructions(instructions::Args),
+    /// Kernel TCP against tou over loopback, in turns.
+    Loopback(loopback::Args),
+    /// The reading side of `loopback`.
+    #[command(hide = true)]
+    Sink(loopback::SinkArgs),
 }
 
 fn main() -> ExitCode {
     match Args::parse().command {
         Command::Memory(args) => memory::run(&args),
         Command::Instructions(args) => instructions::run(&args),
+        Command::Loopback(args) => loopback::run(&args),
+        Command::Sink(args) => loopback::sink(&args),
     }
 }

@@ -102,6 +102,10 @@ pub struct ConnectionInfo {
     pub reassembly_queue: u64,
     /// Receive buffer that auto-tuning has arrived at, in bytes.
     pub recv_buffer: u64,
+    /// Bytes of memory that the send and receive buffers hold.
+    pub memory: usize,
+    /// How long RACK waits for a segment that others have overtaken (RFC 8985).
+    pub reordering_window: Duration,
     /// Reordering was seen on the path (RFC 8985).
     pub reordering_seen: bool,
     /// What was counted.

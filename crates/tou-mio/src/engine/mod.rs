@@ -433,8 +433,12 @@ impl<C: Charge> State<C> {
     /// Makes sure that the background thread looks when the charge is due, or
     /// as soon after that as it ever looks.
     fn set_alarm(&mut self, now: Instant) {
+        let soon = now + GRACE;
+        if self.alarm.is_some_and(|alarm| alarm <= soon) {
+            return;
+        }
         if let Some(due) = self.charge.next_deadline() {
-            self.alarm_by(due.max(now + GRACE));
+            self.alarm_by(due.max(soon));
         }
     }
 

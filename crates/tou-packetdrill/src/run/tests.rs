@@ -340,6 +340,8 @@ fn a_retransmission_has_its_exact_time() {
     passes(&called("+.9~+1.1 > S 0:0(0) <...>\n"));
     let early = fails(&called("+1.005 > S 0:0(0) <...>\n"));
     assert_eq!(early.reason, "it is sent at 1.000000, not at 1.005000");
+    let past = fails(&opened("+.1 < . 1:5(4) ack 1 win 9\n0.1 > . 1:1(0) ack 5\n"));
+    assert_eq!(past.reason, "it is sent at 0.300000, not at 0.100000");
     let never = fails(&called("+.9 > S 0:0(0) <...>\n"));
     assert_eq!(never.reason, "nothing is sent");
     passes(&called("+1.004 > S 0:0(0) <...>\n"));

@@ -32,6 +32,8 @@ impl Connection {
             recv_queue: self.recv.unread(),
             reassembly_queue: self.recv.out_of_order(),
             recv_buffer: self.autotune.limit(),
+            memory: self.send.memory() + self.recv.memory(),
+            reordering_window: self.recovery.reordering_window(),
             reordering_seen: self.recovery.reordering_seen(),
             counters: self.counters,
         }

@@ -9,10 +9,17 @@ use super::state::State;
 
 impl Connection {
     /// The peer's host says that nobody is there. While connecting that is as
-    /// good as a reset; later it is a hint.
+    /// good as a reset. When the peer has said its last word and has all of
+    /// ours but the FIN, it is as good as the FIN's acknowledgment: the program
+    /// at the other end is gone, and nothing is lost. Otherwise it is a hint.
     pub fn handle_refused(&mut self, quoted: SeqNumber) {
-        if self.is_in_flight(quoted) && self.state == State::SynSent {
+        let is_only_fin_left = self.snd.una == self.send.end() && self.unsent() == 0;
+        if !self.is_in_flight(quoted) {
+            self.counters.soft_errors += 1;
+        } else if self.state == State::SynSent {
             self.fail(ConnectionError::Refused);
+        } else if self.state == State::LastAck && is_only_fin_left {
+            self.finish();
         } else {
             self.counters.soft_errors += 1;
         }

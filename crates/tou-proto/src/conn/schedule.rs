@@ -117,6 +117,13 @@ impl Connection {
         if let Some(probe) = self.window_probe() {
             return Some(Plan::Stream(probe, Reason::WindowProbe));
         }
+        let may_be_silly = self.persist.due() == Some(Kind::Override);
+        if self.recovery.prefers_new_data()
+            && !self.recovery.must_retransmit()
+            && let NewData::Send(len) = self.new_data(may_be_silly)
+        {
+            return Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New));
+        }
         if let Some(lost) = self.recovery.next_lost() {
             let in_flight = self.recovery.in_flight();
             let fits = in_flight + lost.end.since(lost.start) <= self.cwnd() || in_flight == 0;
@@ -134,7 +141,6 @@ impl Connection {
             };
             return probe.map(|probe| Plan::Stream(probe, Reason::TailProbe));
         }
-        let may_be_silly = self.persist.due() == Some(Kind::Override);
         match self.new_data(may_be_silly) {
             NewData::Send(len) => {
                 Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New))
@@ -215,9 +221,10 @@ impl Connection {
             Some(kind) => self.persist.enter(now, kind, self.recovery.rto()),
             None => {
                 if is_probing {
-                    // The window is open again; what the probe carried was
-                    // refused, and goes first.
-                    self.recovery.mark_all_lost();
+                    // The window is open again. What the probe carried was
+                    // refused, and goes with what follows it.
+                    self.recovery.take_back();
+                    self.snd.nxt = self.snd.una;
                 }
                 self.persist.leave();
             }

@@ -13,6 +13,9 @@ use super::undo::{Spurious, UndoAck};
 use super::{AckInfo, AckOutcome, Phase, Recovery};
 use crate::time::Instant;
 
+/// How coarse timestamps are.
+const TIMESTAMP_TICK: Duration = Duration::from_millis(1);
+
 impl Recovery {
     /// Applies an acknowledgment. `ack.ack` outside SND.UNA..=SND.NXT is taken as
     /// the nearer of the two.
@@ -89,14 +92,24 @@ impl Recovery {
     ) -> Option<Duration> {
         // RFC 7323 appendix G: ExpectedSamples = ceiling(FlightSize / (SMSS * 2)).
         let expected = flight_size.div_ceil(self.mss.saturating_mul(2));
-        let sample = if let Some(rtt) = delivery.rtt() {
-            self.rtt.add_sample(ack.now, rtt, expected);
-            rtt
-        } else {
-            // RFC 7323 §4.1: only from an acknowledgment that advances SND.UNA.
-            let rtt = ack.ts_rtt.filter(|_| delivery.acked > 0)?;
-            self.rtt.add_coarse_sample(rtt, expected);
-            rtt
+        // RFC 7323 §4.1: only from an acknowledgment that advances SND.UNA. What
+        // is echoed then is the segment that filled the gap, so that an
+        // acknowledgment lost before this one does not lengthen the sample.
+        let echoed = ack.ts_rtt.filter(|_| delivery.acked > 0);
+        let sample = match (delivery.rtt(), echoed) {
+            (Some(rtt), Some(echoed)) if rtt > echoed + 2 * TIMESTAMP_TICK => {
+                self.rtt.add_coarse_sample(echoed, expected);
+                echoed
+            }
+            (Some(rtt), _) => {
+                self.rtt.add_sample(ack.now, rtt, expected);
+                rtt
+            }
+            (None, Some(echoed)) => {
+                self.rtt.add_coarse_sample(echoed, expected);
+                echoed
+            }
+            (None, None) => return None,
         };
         self.rto.clear_backoff();
         self.tlp.on_sample();

@@ -392,6 +392,15 @@ impl Recovery {
         self.newreno.reset();
     }
 
+    /// The peer refused everything outstanding, a zero-window probe: it was never
+    /// sent.
+    pub(crate) fn take_back(&mut self) {
+        self.board.take_back();
+        self.rack.cancel_timer();
+        self.newreno.reset();
+        self.tlp.reset();
+    }
+
     /// RFC 6675's pipe: bytes believed to be in the network.
     pub(crate) fn in_flight(&self) -> u64 {
         self.board.queue.in_flight().saturating_sub(self.newreno.left())
@@ -406,6 +415,7 @@ impl Recovery {
         matches!(self.phase, Phase::Fast { .. })
     }
 
+    #[cfg(test)]
     pub(crate) fn in_rto_recovery(&self) -> bool {
         matches!(self.phase, Phase::Timeout { .. })
     }
@@ -413,11 +423,6 @@ impl Recovery {
     /// Retransmission timeouts in a row without an acknowledgment of new data.
     pub(crate) fn consecutive_rtos(&self) -> u32 {
         self.rto.expiries()
-    }
-
-    /// When the first outstanding segment was first sent.
-    pub(crate) fn front_sent_at(&self) -> Option<Instant> {
-        self.board.queue.front().map(|front| front.first_sent_at)
     }
 
     pub(crate) fn srtt(&self) -> Option<Duration> {
@@ -444,8 +449,8 @@ impl Recovery {
         self.rto.on_established(syn_was_retransmitted);
     }
 
-    /// A round-trip sample from outside (the passive side's SYN-ACK, a cookie).
-    pub(crate) fn add_rtt_sample(&mut self, now: Instant, rtt: Duration) {
+    #[cfg(test)]
+    fn add_rtt_sample(&mut self, now: Instant, rtt: Duration) {
         self.rtt.add_sample(now, rtt, 1);
         self.rto.clear_backoff();
         self.tlp.on_sample();

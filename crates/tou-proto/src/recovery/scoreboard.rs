@@ -86,9 +86,8 @@ pub(super) struct Delivery {
     /// The most recently sent segment newly delivered whose transmission time
     /// can be trusted (RFC 8985 §6.2 step 2): when it was sent, and its end.
     pub(super) latest: Option<(Instant, StreamPos)>,
-    /// The most recently sent segment newly delivered: when, and whether the
-    /// application was the limit then.
-    newest: Option<(Instant, bool)>,
+    /// The most recently sent segment newly delivered.
+    newest: Option<Newest>,
     /// The highest position delivered (RFC 8985 §6.2 step 3).
     pub(super) fack: StreamPos,
     /// Something never retransmitted was delivered after something above it.
@@ -97,11 +96,15 @@ pub(super) struct Delivery {
     pub(super) original_before_timeout: bool,
     /// The peer dropped what it had reported held (RFC 2018 §8).
     pub(super) reneged: bool,
-    /// Latest transmissions of segments sent once, delivered either way.
-    acked_original: Option<Instant>,
-    sacked_original: Option<Instant>,
-    /// A segment sent more than once was acknowledged cumulatively.
-    ambiguous: bool,
+}
+
+/// The most recently sent of the newly delivered: most likely the one whose
+/// arrival the peer acknowledges.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    sent_at: Instant,
+    app_limited: bool,
+    retransmitted: bool,
 }
 
 impl Delivery {
@@ -116,27 +119,23 @@ impl Delivery {
             reordered: false,
             original_before_timeout: false,
             reneged: false,
-            acked_original: None,
-            sacked_original: None,
-            ambiguous: false,
         }
     }
 
-    /// The round trip of the most recently sent segment that gives one.
+    /// The round trip of the most recently sent segment, if it was sent once
+    /// (Karn: of one sent twice nobody knows which transmission arrived).
     ///
-    /// Karn: none that was sent more than once. A cumulative acknowledgment that
-    /// a retransmission released covers data which arrived long before it, so
-    /// nothing it covers gives a sample either.
+    /// Anything sent before it may have arrived long ago, its acknowledgment
+    /// lost, or have waited behind a hole, and gives no sample.
     pub(super) fn rtt(&self) -> Option<Duration> {
-        let acked = self.acked_original.filter(|_| !self.ambiguous);
-        let sent_at = acked.max(self.sacked_original)?;
-        Some(self.context.now.saturating_since(sent_at))
+        let newest = self.newest.filter(|newest| !newest.retransmitted)?;
+        Some(self.context.now.saturating_since(newest.sent_at))
     }
 
     /// Whether the most recently sent data delivered was sent while the
     /// application was the limit.
     pub(super) fn app_limited(&self) -> bool {
-        self.newest.is_some_and(|(_, app_limited)| app_limited)
+        self.newest.is_some_and(|newest| newest.app_limited)
     }
 
     /// Takes note of a newly delivered segment; in ascending order of position.
@@ -146,8 +145,16 @@ impl Delivery {
             return;
         }
         self.bytes += segment.len();
-        if self.newest.is_none_or(|(sent_at, _)| sent_at <= segment.sent_at) {
-            self.newest = Some((segment.sent_at, segment.app_limited));
+        let is_newer = |newest: Newest| {
+            newest.sent_at < segment.sent_at
+                || (newest.sent_at == segment.sent_at && !newest.retransmitted)
+        };
+        if self.newest.is_none_or(is_newer) {
+            self.newest = Some(Newest {
+                sent_at: segment.sent_at,
+                app_limited: segment.app_limited,
+                retransmitted: segment.retransmitted,
+            });
         }
         let sent = (segment.sent_at, segment.end);
         if self.latest.is_none_or(|latest| latest < sent)
@@ -161,14 +168,8 @@ impl Delivery {
         } else if segment.end < self.fack && !segment.retransmitted {
             self.reordered = true;
         }
-        if segment.retransmitted {
-            self.ambiguous |= cumulatively;
-            return;
-        }
-        let original =
-            if cumulatively { &mut self.acked_original } else { &mut self.sacked_original };
-        *original = (*original).max(Some(segment.sent_at));
-        if self.context.timeout_point.is_some_and(|point| segment.end <= point) {
+        let is_original = !segment.retransmitted;
+        if is_original && self.context.timeout_point.is_some_and(|point| segment.end <= point) {
             self.original_before_timeout = true;
         }
     }
@@ -311,6 +312,12 @@ impl Scoreboard {
         {
             self.queue.mark_lost(number);
         }
+    }
+
+    /// Forgets all that is outstanding.
+    pub(super) fn take_back(&mut self) {
+        self.queue.take_back();
+        self.sacked.clear();
     }
 
     /// Everything that the peer does not hold is lost.

@@ -160,6 +160,14 @@ impl SentQueue {
         self.sacked_segments
     }
 
+    /// Forgets all segments: the next goes where the first of them was.
+    pub(super) fn take_back(&mut self) {
+        let start = self.start;
+        *self = Self::new();
+        self.start = start;
+        self.end = start;
+    }
+
     pub(super) fn front(&self) -> Option<&SentSegment> {
         self.segments.front()
     }

@@ -1,4 +1,5 @@
 extern crate std;
+
 use super::*;
 use quickcheck::quickcheck;
 use std::vec;

@@ -283,7 +283,7 @@ fn backoff_stays_until_a_segment_sent_once_is_acknowledged() {
     assert_eq!(sender.recovery.consecutive_rtos(), 0);
     sender.send(now + 200, 1);
     sender.ack(now + 300, 2, &[]);
-    assert!(sender.recovery.rto() < before * 2);
+    assert!(sender.recovery.rto() <= before);
 }
 
 #[test]
@@ -506,11 +506,10 @@ fn a_smaller_segment_size_splits_what_is_outstanding() {
 #[test]
 fn the_front_tells_since_when_it_waits() {
     let mut sender = Sender::new(true);
-    assert_eq!((sender.recovery.front(), sender.recovery.front_sent_at()), (None, None));
+    assert_eq!(sender.recovery.front(), None);
     sender.send(7, 2);
     sender.recovery.on_retransmitted(&sender.transmission(9, 0));
     assert_eq!(sender.recovery.front(), Some(at(0)..at(1)));
-    assert_eq!(sender.recovery.front_sent_at(), Some(ms(7)));
 }
 
 #[test]
@@ -521,18 +520,19 @@ fn an_idle_sender_keeps_little_memory() {
     assert!(sender.recovery.board.queue.capacity() <= 16);
 }
 
-/// A round trip across a long silence makes RACK wait long; not longer than this.
+/// A segment delivered late makes RACK wait long for others; not longer than this.
 #[test]
 fn the_reordering_timer_is_never_later_than_the_timeout() {
     let mut sender = Sender::new(true);
     sender.send(0, 1);
-    sender.expire();
-    sender.send(240, 3);
-    sender.recovery.rack.on_spurious_recovery();
-    sender.ack(20_000, 1, &[2..3]);
-    let rto = ms(20_000) + sender.recovery.rto();
-    let (deadline, _) = sender.recovery.timer().expect("armed");
-    assert!(deadline <= rto);
+    sender.send(1000, 19);
+    sender.ack(1100, 0, &[19..20]);
+    sender.ack(1110, 1, &[19..20]);
+    assert!(sender.recovery.rack.deadline() > Some(ms(2000)));
+    let rto = ms(1110) + sender.recovery.rto();
+    assert_eq!(sender.recovery.timer(), Some((rto, RecoveryTimer::Rto)));
+    assert!(matches!(sender.expire().1, TimerOutcome::Rto { .. }));
+    assert!(matches!(sender.recovery.timer(), Some((_, RecoveryTimer::Rto))));
 }
 
 /// What is reduced for another reason is not given back.
@@ -547,4 +547,107 @@ fn another_reduction_ends_the_wait_for_signs_of_a_mistake() {
     sender.recovery.on_other_reduction();
     sender.send(120, 1);
     assert!(!sender.ack(200, 4, &[0..1]).spurious);
+}
+
+#[test]
+fn progress_starts_the_probes_wait_over() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 3);
+    sender.ack(100, 1, &[]);
+    assert_eq!(sender.recovery.timer(), Some((ms(300), RecoveryTimer::Tlp)));
+}
+
+/// RFC 8985 §7.2.
+#[test]
+fn no_probe_while_the_peer_holds_something() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 2);
+    sender.recovery.on_retransmitted(&sender.transmission(50, 0));
+    sender.ack(100, 0, &[1..2]);
+    assert_eq!(sender.recovery.rack.deadline(), None, "the other was sent later");
+    assert!(matches!(sender.recovery.timer(), Some((_, RecoveryTimer::Rto))));
+}
+
+#[test]
+fn retransmitting_the_front_starts_the_timeout_over() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 4);
+    let outcome = sender.ack(100, 0, &[1..4]);
+    sender.enter(&outcome);
+    sender.retransmit(110);
+    let rto = sender.recovery.rto();
+    assert_eq!(sender.recovery.timer(), Some((ms(110) + rto, RecoveryTimer::Rto)));
+}
+
+/// RFC 9937 §6.1: what was SACKed before the episode is no part of RecoverFS, what
+/// the acknowledgment that starts it delivers is.
+#[test]
+fn proportional_reduction_starts_from_what_may_yet_be_delivered() {
+    let mut sender = Sender::new(true);
+    sender.recovery.rack.on_spurious_recovery();
+    sender.send(0, 1);
+    sender.send(30, 19);
+    let outcome = sender.ack(130, 0, &[1..6]);
+    sender.enter(&outcome);
+    // 14 in flight, 5 of 20 delivered, aiming at 10.
+    assert_eq!(sender.recovery.prr_cwnd(), Some(14 * MSS + 500 * 10 / 20));
+
+    let mut sender = Sender::new(true);
+    sender.recovery.rack.on_spurious_recovery();
+    sender.send(0, 1);
+    sender.send(10, 19);
+    assert!(!sender.ack(105, 0, &[1..6]).loss_found);
+    assert!(matches!(sender.expire(), (118, TimerOutcome::Lost { loss_found: true, .. })));
+    sender.recovery.enter_recovery(10 * MSS);
+    let outcome = sender.ack(131, 0, &[1..8]);
+    sender.recovery.on_recovery_ack(&outcome);
+    // 12 in flight, 2 of 15 delivered: the timer delivers nothing.
+    assert_eq!(sender.recovery.prr_cwnd(), Some(12 * MSS + 2000_u64.div_ceil(15)));
+}
+
+/// RFC 9937 §6.2: SafeACK.
+#[test]
+fn an_acknowledgment_that_advances_without_loss_lets_one_segment_more_go() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 10);
+    let outcome = sender.ack(100, 0, &[7..10]);
+    sender.enter(&outcome);
+    assert_eq!(sender.recovery.prr_cwnd(), Some(3 * MSS));
+    for segment in 0..3 {
+        assert_eq!(sender.retransmit(100), Some(segment));
+    }
+    let outcome = sender.ack(200, 1, &[7..10]);
+    sender.recovery.on_recovery_ack(&outcome);
+    assert_eq!(sender.recovery.prr_cwnd(), Some(4 * MSS));
+}
+
+#[test]
+fn the_report_of_a_probe_does_not_speak_for_the_retransmissions_after_it() {
+    let mut sender = probed(4);
+    let outcome = sender.ack(300, 0, &[3..4]);
+    sender.enter(&outcome);
+    sender.retransmit(300);
+    assert!(!sender.ack(310, 4, &[3..4]).spurious);
+    assert!(sender.ack(320, 4, &[0..1]).spurious);
+}
+
+/// RFC 6582 §3.2 step 2, after an ordinary episode.
+#[test]
+fn without_sack_duplicates_of_the_end_of_an_episode_do_not_start_another() {
+    let mut sender = Sender::new(false);
+    sender.send(0, 5);
+    sender.ack(100, 0, &[]);
+    sender.ack(100, 0, &[]);
+    let outcome = sender.ack(100, 0, &[]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    assert!(sender.ack(200, 5, &[]).recovery_ended);
+    sender.send(210, 5);
+    for _ in 0..4 {
+        assert!(!sender.ack(310, 5, &[]).loss_found);
+    }
+    sender.ack(320, 6, &[]);
+    sender.ack(330, 6, &[]);
+    sender.ack(330, 6, &[]);
+    assert!(sender.ack(330, 6, &[]).loss_found);
 }

@@ -1,0 +1,76 @@
+//! Options for connections: segment size and congestion control.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tou_mio::default_connection_config;
+use tou_proto::cc::CongestionControl;
+use tou_proto::{ConfigError, ConnectionConfig, EndpointConfig};
+
+use crate::failure::Failure;
+use crate::value;
+
+/// IPv6, UDP and TCP headers: what a packet has beyond its MSS.
+const HEADERS: u16 = 40 + 8 + 20;
+
+/// An Ethernet's MTU, which the core assumes too.
+const MTU: u16 = 1_500;
+
+/// How connections behave.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionOptions {
+    /// Largest segment to send and to ask for, in bytes of options and data
+    ///
+    /// 64 to 65487. The default, 1452 on IPv4 and 1432 on IPv6, makes datagrams of 1472 and 1452
+    /// bytes, which fill an Ethernet's packets. Larger ones need a path that takes them.
+    #[arg(long, value_name = "BYTES", value_parser = value::mss)]
+    mss: Option<u16>,
+    /// Congestion control
+    #[arg(long, value_name = "NAME", default_value = "cubic")]
+    cc: Congestion,
+}
+
+/// The congestion controllers there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Congestion {
+    /// CUBIC with HyStart++ (RFC 9438, RFC 9406)
+    #[default]
+    Cubic,
+    /// Reno (RFC 5681)
+    Reno,
+}
+
+impl ConnectionOptions {
+    /// The configurations of an endpoint and its connections.
+    pub(super) fn configs(&self) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), Failure> {
+        self.build().map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    fn build(&self) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), ConfigError> {
+        let mut connection = default_connection_config().with_congestion(match self.cc {
+            Congestion::Cubic => CongestionControl::Cubic,
+            Congestion::Reno => CongestionControl::Reno,
+        });
+        let mut endpoint = EndpointConfig::builder();
+        if let Some(mss) = self.mss {
+            connection = connection.with_max_mss(mss);
+            endpoint = endpoint.with_mtu(mss.saturating_add(HEADERS).max(MTU));
+        }
+        Ok((endpoint.build()?, connection.build()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_mss_that_parses_can_be_configured() {
+        for mss in ["64", "1452", "1453", "65487"] {
+            let mss = Some(value::mss(mss).unwrap());
+            let options = ConnectionOptions { mss, cc: Congestion::Reno };
+            assert!(options.configs().is_ok(), "{mss:?}");
+        }
+    }
+}
