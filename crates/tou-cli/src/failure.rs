@@ -1,6 +1,6 @@
 //! How the program ends when it does not end well: one line, and an exit code.
 
-use std::fmt::{self, Display};
+use core::fmt::{self, Display};
 use std::io::{self, Write};
 use std::process::ExitCode;
 

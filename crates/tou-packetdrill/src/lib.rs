@@ -18,6 +18,7 @@
 //! reason.
 #![forbid(unsafe_code)]
 
+pub mod adapter;
 pub mod ast;
 pub mod lex;
 pub mod load;

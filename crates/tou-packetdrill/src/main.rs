@@ -8,6 +8,7 @@ use tou_packetdrill::lex::Defines;
 use tou_packetdrill::load;
 
 mod check;
+mod runs;
 
 /// Packetdrill scripts on a virtual clock.
 #[derive(Debug, Parser)]
@@ -31,19 +32,48 @@ enum Command {
         #[arg(short, long)]
         verbose: bool,
     },
+    /// Run scripts on tou's core. Fails when one of them fails.
+    Run {
+        /// Scripts, or directories with scripts.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// Symbols for `#ifdef` and for words: NAME or NAME=VALUE.
+        #[arg(short = 'D', long = "define")]
+        defines: Vec<String>,
+        /// Compare everything as written, home values too.
+        #[arg(long)]
+        strict: bool,
+        /// Write all results to FILE as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// The list of expected differences: scripts that may fail, and why.
+        #[arg(long, value_name = "FILE")]
+        expect: Option<PathBuf>,
+        /// A line for every script, not only for those that fail.
+        #[arg(short, long)]
+        verbose: bool,
+    },
 }
 
 fn main() -> ExitCode {
-    match Args::parse().command {
+    match act(Args::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tou-packetdrill: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn act(command: Command) -> Result<ExitCode, String> {
+    let find = |paths: &[PathBuf]| load::find_scripts(paths).map_err(|error| error.to_string());
+    match command {
         Command::Check { paths, defines, verbose } => {
-            let defines = symbols(&defines);
-            match load::find_scripts(&paths) {
-                Ok(scripts) => check::check(&scripts, &defines, verbose),
-                Err(error) => {
-                    eprintln!("tou-packetdrill: {error}");
-                    ExitCode::from(2)
-                }
-            }
+            Ok(check::check(&find(&paths)?, &symbols(&defines), verbose))
+        }
+        Command::Run { paths, defines, strict, json, expect, verbose } => {
+            let options = runs::Options { strict, verbose, json, expect };
+            runs::run(&find(&paths)?, &symbols(&defines), &options)
         }
     }
 }

@@ -1,6 +1,8 @@
 //! When acknowledgments go and what they say (RFC 9293 §3.8.6.3, RFC 5681 §4.2,
 //! RFC 2018, RFC 2883, RFC 7323 §4.3).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use tou_proto::{ConnId, ConnectionConfigBuilder, Event};
 use tou_sim::presets;
 use tou_sim::script::{Script, ack, data, fin, syn};

@@ -1,5 +1,7 @@
 //! The ways a connection ends (RFC 9293 §3.6, §3.10.4-5) and TIME-WAIT.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 
 use tou_proto::wire::SegmentFlags;

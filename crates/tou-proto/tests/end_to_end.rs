@@ -1,6 +1,8 @@
 //! Whatever the network does and however the ends are set up: what one says the
 //! other hears, exactly, and both end clean.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 use std::env;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! The exact octets of a short exchange. They change only when the wire format
 //! or a default does, and then on purpose.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 
 use tou_proto::Port;

@@ -1,6 +1,8 @@
 //! Opening a connection (RFC 9293 §3.5, §3.10.1, §3.10.7.2-3) and what the SYNs
 //! settle.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 use std::sync::Arc;
 

@@ -5,6 +5,8 @@
 //! endpoint > conn > { recovery, cc, buffer, wire } > { seq, time, id, util, ... }
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

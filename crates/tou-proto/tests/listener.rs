@@ -1,6 +1,8 @@
 //! Listening: backlog, half-open connections, limits (RFC 9293 §3.10.1-2,
 //! §3.10.7.2; RFC 4987 §2).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 use std::sync::Arc;
 

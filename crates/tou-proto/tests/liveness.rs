@@ -2,6 +2,8 @@
 //! whoever has something unfinished has a deadline, and that a deadline that
 //! has come changes something; here are the occasions.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! Loss and its repair (RFC 5681, 6298, 6582, 6675, 8985, 9937), seen from
 //! outside.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Resets (RFC 9293 §3.5.2-3, §3.10.7.1) and the defences of RFC 5961.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use tou_proto::wire::SegmentFlags;

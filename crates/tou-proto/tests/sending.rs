@@ -1,6 +1,8 @@
 //! When data goes (RFC 9293 §3.7.4, §3.8.6.2.1, §3.9.1.2): Nagle, cork, PSH,
 //! segmentation.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use tou_proto::{ConnId, ConnectionConfigBuilder};
 use tou_sim::presets;
 use tou_sim::script::{Script, ack, data, syn};

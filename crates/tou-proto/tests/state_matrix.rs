@@ -1,6 +1,8 @@
 //! Every state against every kind of segment (RFC 9293 §3.10.7): what is
 //! answered at once, and which state follows.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

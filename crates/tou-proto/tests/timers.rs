@@ -1,6 +1,8 @@
 //! What time alone does: keepalive (RFC 9293 §3.8.4), the user timeout (§3.8.3),
 //! backoff, and rest.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 use std::sync::Arc;
 

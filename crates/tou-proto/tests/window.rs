@@ -1,6 +1,8 @@
 //! Windows (RFC 9293 §3.8.6, RFC 7323 §2): zero windows and their probes,
 //! silly-window avoidance, scaling, auto-tuning.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use core::time::Duration;
 
 use tou_proto::{ConnId, ConnectionConfig, ConnectionError, Event, ReadError, State, WriteError};
@@ -318,4 +320,17 @@ fn urgent_mark_is_told_and_data_stays_in_line() {
     script.host.take_event(Event::Readable(conn));
     script.inject(seg(tou_proto::wire::SegmentFlags::ACK).seq(10).ack(1).urg(3));
     script.expect_event(Event::Urgent(conn));
+}
+
+#[test]
+fn window_that_opens_while_a_probe_is_in_flight_is_used() {
+    for window in [1, 500, 999, 1_000, 5_000] {
+        let (mut script, conn) = established();
+        script.inject(ack(1, 1).win(0));
+        script.host.write(conn, &[5; 3_000]).unwrap();
+        script.expect_eventually(ack(1, 1).data(vec![5; 1]));
+        script.inject(ack(1, 1).win(window));
+        script.advance(2_000);
+        assert_eq!(said_in_answer(&mut script), [5; 3_000], "{window}");
+    }
 }

@@ -6,6 +6,7 @@
 //! | [`link`] | one direction of a path: what becomes of a datagram, and when | lengths and time |
 //! | [`trace`] | what was sent and what became of it, as text and as a digest | segments |
 //! | [`host`] | an endpoint with an address and a clock | the endpoint |
+//! | [`audit`] | what no TCP may do, checked on every segment sent | segments |
 //! | [`world`] | hosts and links on one virtual clock | hosts, links, trace |
 //! | [`pair`] | a client, a server and the path between them | the world |
 //! | [`talk`] | a program at one end of a connection | its host |
@@ -21,6 +22,7 @@
 //! These are harnesses: what breaks a promise makes them panic, with the seed
 //! and the last datagrams.
 
+pub mod audit;
 pub mod host;
 pub mod link;
 pub mod pair;

@@ -123,7 +123,14 @@ impl PairBuilder {
             world.host_mut(client).set_clock_offset(client_offset);
             world.host_mut(server).set_clock_offset(server_offset);
         }
-        Pair { world, client, server, listener: None, patience: Duration::from_secs(3_600) }
+        Pair {
+            world,
+            client,
+            server,
+            patience: Duration::from_secs(3_600),
+            listener: None,
+            first_port: Some(port(Pair::CLIENT_PORT)),
+        }
     }
 }
 
@@ -140,11 +147,16 @@ pub struct Pair {
     /// hour unless changed.
     pub patience: Duration,
     listener: Option<ListenerId>,
+    /// The local port of the first connection: initial sequence numbers depend
+    /// on it, and ephemeral ones on the clock. Later ones are ephemeral.
+    first_port: Option<Port>,
 }
 
 impl Pair {
     /// The TCP port that the server listens on, once asked to.
     pub const PORT: u16 = 7;
+    /// The TCP port of the client's first connection.
+    pub const CLIENT_PORT: u16 = 40_000;
 
     /// A pair with default configurations and a path of 10 ms each way.
     #[must_use]
@@ -222,8 +234,8 @@ impl Pair {
     /// If the client cannot.
     pub fn start_connect(&mut self) -> ConnId {
         self.listener();
-        let remote = self.remote();
-        self.client().connect(remote, None).expect("the client may connect")
+        let (remote, local_port) = (self.remote(), self.first_port.take());
+        self.client().connect(remote, local_port).expect("the client may connect")
     }
 
     /// A connection established on both sides, and its events taken.

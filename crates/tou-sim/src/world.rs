@@ -15,6 +15,7 @@ use std::thread;
 use bytes::{Bytes, BytesMut};
 use tou_proto::{Ecn, EndpointConfig, Instant, ReceivedBatch};
 
+use crate::audit::Audit;
 use crate::host::{Host, Outgoing};
 use crate::link::{Fate, Knobs, Link, LossCause};
 use crate::rng::SimRng;
@@ -37,6 +38,7 @@ pub struct World {
     pub batch: bool,
     /// Every datagram.
     pub trace: Trace,
+    audit: Audit,
     seed: u64,
     now: Instant,
     hosts: Vec<Host>,
@@ -65,6 +67,7 @@ impl World {
             default_knobs: Knobs::default(),
             batch: false,
             trace: Trace::default(),
+            audit: Audit::default(),
             seed,
             now: Instant::ZERO,
             hosts: Vec::new(),
@@ -197,6 +200,9 @@ impl World {
     }
 
     /// Puts a datagram on its link.
+    ///
+    /// # Panics
+    /// If the audit has something to say about it.
     fn send(&mut self, from: HostId, outgoing: Outgoing) {
         let Outgoing { to: addr, ecn, datagram } = outgoing;
         let sender = &self.hosts[from.0];

@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn the_two_ends_draw_from_different_seeds() {
-        let options = ImpairmentOptions { delay: Some(Duration::from_secs(1)), ..Default::default() };
+        let options =
+            ImpairmentOptions { delay: Some(Duration::from_secs(1)), ..Default::default() };
         let seed = |role| options.of(Direction::Send, role, NONE).unwrap().unwrap().seed;
         assert_ne!(seed(Role::Listener), seed(Role::Connector));
     }

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use bytes::BytesMut;
@@ -30,6 +30,9 @@ use crate::format;
 /// What is read from the input, and what is read from the peer, at once.
 const CHUNK: usize = 256 << 10;
 
+/// The least room that is worth a read: what a pipe holds.
+const MIN_READ: usize = 64 << 10;
+
 /// What went through.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
@@ -41,14 +44,18 @@ pub(crate) struct Traffic {
     pub(crate) received: u64,
     /// From the connection's beginning to the last.
     pub(crate) received_in: Duration,
-    /// The connection when the last data had moved, while it still lived.
+    /// The connection when the last data moved, while it still lived.
     pub(crate) live: Option<ConnectionInfo>,
+    /// How long to stay for the peer's sake after all is done.
+    pub(crate) stay: Duration,
 }
 
 /// The sending direction, as both threads see it.
 #[derive(Debug, Default)]
 struct Sending {
     bytes: AtomicU64,
+    /// The connection when the last of them was written.
+    live: OnceLock<ConnectionInfo>,
     /// How it ended, once it has.
     result: Mutex<Option<Result<(), SendError>>>,
     bell: Bell,
@@ -92,6 +99,7 @@ pub(crate) fn relay(
     let mut relay = Relay { stream, clock, sending: &sending, traffic: &mut traffic };
     let result = relay.run(input, output);
     traffic.sent = sending.bytes.load(Relaxed);
+    traffic.live = traffic.live.or(sending.live.get().copied());
     (traffic, result)
 }
 
@@ -113,9 +121,8 @@ impl Relay<'_> {
         } else {
             self.await_sender()?;
         }
-        self.traffic.live = self.stream.info().ok();
         let sent = self.sending.bytes.load(Relaxed);
-        finish(self.stream, sent)?;
+        self.traffic.stay = finish(self.stream, sent)?;
         self.traffic.sent_in = self.elapsed();
         Ok(())
     }
@@ -128,12 +135,13 @@ impl Relay<'_> {
         let sending = Arc::clone(self.sending);
         let stream = self.stream.try_clone().map_err(|error| self.failure(&error))?;
         let send = move || {
-            let result = send(&stream, input, &sending.bytes);
-            if let Err(SendError::Input(_)) = result {
-                // The peer must not take what it got for all there was.
+            let result = send(&stream, input, &sending);
+            let is_input_error = matches!(result, Err(SendError::Input(_)));
+            *sending.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            if is_input_error {
+                // The other thread looks why its stream has gone.
                 stream.abort();
             }
-            *sending.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             sending.bell.ring();
         };
         let thread = thread::Builder::new().name("input".into()).spawn(send);
@@ -154,6 +162,8 @@ impl Relay<'_> {
             self.write(&mut output, buf.get(..len).unwrap_or_default())?;
         }
         self.traffic.received_in = self.elapsed();
+        // A connection that this side ended first has no congestion window now.
+        self.traffic.live = self.stream.info().ok().filter(|info| !info.congestion.is_empty());
         info!("the peer has ended, after {}", format::bytes(self.traffic.received));
         output.finish().map_err(|error| self.output_failure(&error))
     }
@@ -177,16 +187,23 @@ impl Relay<'_> {
         }
         match self.sending.take_error() {
             None => Ok(()),
-            Some(SendError::Input(error) | SendError::Stream(error)) => Err(self.failure(&error)),
+            Some(SendError::Input(error)) => Err(self.input_failure(&error)),
+            Some(SendError::Stream(error)) => Err(connection_failure(&error, self.stream)),
         }
     }
 
     /// What is wrong, if `error` is what a call to the stream returned.
     fn failure(&self, error: &io::Error) -> Failure {
         if let Some(SendError::Input(error)) = self.sending.take_error() {
-            return Failure::cannot("read standard input", &error);
+            return self.input_failure(&error);
         }
         connection_failure(error, self.stream)
+    }
+
+    fn input_failure(&self, error: &io::Error) -> Failure {
+        // The peer must not take what it got for all there was.
+        self.stream.abort();
+        Failure::cannot("read standard input", error)
     }
 
     fn output_failure(&self, error: &io::Error) -> Failure {
@@ -201,21 +218,28 @@ impl Relay<'_> {
 }
 
 /// Sends the input until its end.
-fn send(stream: &TouStream, mut input: Input, sent: &AtomicU64) -> Result<(), SendError> {
+fn send(stream: &TouStream, mut input: Input, sending: &Sending) -> Result<(), SendError> {
     let mut buf = BytesMut::new();
     loop {
-        buf.resize(CHUNK, 0);
+        if buf.len() < MIN_READ {
+            buf = BytesMut::zeroed(CHUNK);
+        }
         let len = input.read(&mut buf).map_err(SendError::Input)?;
         if len == 0 {
             break;
         }
+        // What is left of the buffer is for the next read: a pipe fills little
+        // of it at a time.
         let mut data = buf.split_to(len).freeze();
         while !data.is_empty() {
             let taken = stream.write_bytes(&mut data).map_err(SendError::Stream)?;
-            sent.fetch_add(taken as u64, Relaxed);
+            sending.bytes.fetch_add(taken as u64, Relaxed);
         }
     }
-    info!("end of input, after {}", format::bytes(sent.load(Relaxed)));
+    info!("end of input, after {}", format::bytes(sending.bytes.load(Relaxed)));
+    if let Ok(info) = stream.info() {
+        let _ = sending.live.set(info);
+    }
     stream.shutdown(Shutdown::Write).map_err(SendError::Stream)
 }
 

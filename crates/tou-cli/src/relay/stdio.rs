@@ -20,8 +20,7 @@ impl Input {
     pub(crate) fn stdin() -> Result<Self, Failure> {
         let stdin = io::stdin();
         let fd = stdin.as_fd().try_clone_to_owned();
-        let file =
-            File::from(fd.map_err(|error| Failure::cannot("use standard input", &error))?);
+        let file = File::from(fd.map_err(|error| Failure::cannot("use standard input", &error))?);
         Ok(Self { file, is_terminal: stdin.is_terminal() })
     }
 
@@ -60,8 +59,7 @@ impl Output {
     /// The process's.
     pub(crate) fn stdout() -> Result<Self, Failure> {
         let fd = io::stdout().as_fd().try_clone_to_owned();
-        let file =
-            File::from(fd.map_err(|error| Failure::cannot("use standard output", &error))?);
+        let file = File::from(fd.map_err(|error| Failure::cannot("use standard output", &error))?);
         Ok(Self { file })
     }
 

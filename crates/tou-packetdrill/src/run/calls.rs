@@ -233,6 +233,7 @@ impl<S: Stack> Runner<S> {
         let flags = if call.name == "write" { 0 } else { self.argument(call, 3)? };
         let mut left = flags;
         let more = self.flag(&mut left, "MSG_MORE");
+        let urgent = self.flag(&mut left, "MSG_OOB");
         let waits = !self.flag(&mut left, "MSG_DONTWAIT");
         self.flag(&mut left, "MSG_NOSIGNAL");
         if left != 0 {
@@ -249,6 +250,9 @@ impl<S: Stack> Runner<S> {
         match self.world.stack.write(now, conn, &data, more) {
             Ok(taken) => {
                 socket.written += taken as u64;
+                if urgent {
+                    self.world.stack.mark_urgent(now, conn);
+                }
                 Ok(Returned::Value(i64::try_from(taken).unwrap_or(i64::MAX)))
             }
             Err(Errno::EAGAIN) => Ok(again(socket.nonblocking || !waits)),
@@ -261,11 +265,10 @@ impl<S: Stack> Runner<S> {
         let now = self.world.now();
         let Some(socket) = self.socket_of(call)? else { return Ok(Returned::Error(Errno::EBADF)) };
         let Some(conn) = socket.conn() else { return Ok(Returned::Error(Errno::ENOTCONN)) };
-        let stack = &mut self.world.stack;
         let result = match how {
-            0 => stack.shutdown_read(now, conn),
-            1 => stack.shutdown_write(now, conn),
-            2 => stack.shutdown_read(now, conn).and_then(|()| stack.shutdown_write(now, conn)),
+            1 => self.world.stack.shutdown_write(now, conn),
+            // RFC 9293 closes one direction only: the one that sends.
+            0 | 2 => return Err(Stop::Skip("shutdown of reading".to_owned())),
             _ => Err(Errno::EINVAL),
         };
         Ok(result.map_or_else(Returned::Error, |()| Returned::Value(0)))
@@ -327,8 +330,11 @@ impl<S: Stack> Runner<S> {
             Set::Done => {}
         }
         let (conn, settings) = (socket.conn(), socket.settings);
-        let result = conn.map(|conn| self.world.stack.reconfigure(now, conn, &settings));
-        Ok(result.unwrap_or(Ok(())).map_or_else(Returned::Error, |()| Returned::Value(0)))
+        if let Some(conn) = conn {
+            let changed = self.world.stack.reconfigure(now, conn, &settings);
+            changed.map_err(|text| Stop::Skip(format!("{text}: {name}")))?;
+        }
+        Ok(Returned::Value(0))
     }
 
     /// `{onoff=1, linger=0}`

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::settings::{EcnUse, Settings};
+use super::settings::{Congestion, EcnUse, Keepalive, Settings};
 use super::sockets::{Kind, Socket};
 use super::stack::{Info, Stack};
 use crate::value::{Dialect, Errno};
@@ -36,7 +36,10 @@ pub(super) fn set<S: Stack>(
         // One script at a time has the whole machine.
         ("SOL_SOCKET", "SO_REUSEADDR" | "SO_REUSEPORT" | "SO_MARK") => {}
         ("SOL_SOCKET", "SO_RCVBUF") => settings.recv_buffer = size,
-        ("SOL_SOCKET", "SO_SNDBUF") => settings.send_buffer = size,
+        ("SOL_SOCKET", "SO_SNDBUF") => {
+            settings.send_buffer = size;
+            settings.send_buffer_max = size;
+        }
         ("SOL_SOCKET", "SO_KEEPALIVE") => settings.keepalive.on = on,
         ("IPPROTO_TCP" | "SOL_TCP", "TCP_REMOTE_UDP_ENCAPS_PORT") => {
             let port = u16::try_from(value).ok().filter(|port| *port == 0 || tunnel != 0);
@@ -111,7 +114,7 @@ pub(super) fn tcpi(name: &str, info: &Info, dialect: Dialect) -> Option<i64> {
     let micros = |time: Duration| i64::try_from(time.as_micros()).ok();
     // Linux counts its windows in segments, FreeBSD in octets.
     let window = |octets: u64| match dialect {
-        Dialect::FreeBsd => number(octets),
+        Dialect::FreeBsd | Dialect::Tou => number(octets),
         Dialect::Google if octets == u64::MAX => Some(0x7fff_ffff),
         Dialect::Google => number(octets / u64::from(info.snd_mss.max(1))),
     };
@@ -145,12 +148,52 @@ pub(super) fn tcpi(name: &str, info: &Info, dialect: Dialect) -> Option<i64> {
 /// # Errors
 /// An option that does not exist here.
 pub(super) fn from_line(settings: &mut Settings, name: &str, value: &str) -> Result<bool, String> {
-    let number = || value.parse::<u16>().map_err(|_| format!("option --{name}={value}"));
-    match name {
-        "mtu" => settings.mtu = number()?,
-        "mss" => settings.mss_limit = Some(number()?),
-        "ecn" if value == "off" => settings.ecn = EcnUse::Off,
+    let numbers = numbers(value);
+    let millis = |number: u32| Duration::from_millis(u64::from(number));
+    match (name, numbers[..].first().copied(), &numbers[..]) {
+        ("ecn", ..) if value == "off" => settings.ecn = EcnUse::Off,
+        ("timestamps", ..) if value == "off" => settings.timestamps = false,
+        ("sack", ..) if value == "off" => settings.sack = false,
+        ("wscale", ..) if value == "off" => settings.window_scale = false,
+        ("nodelay", ..) if value == "on" => settings.nodelay = true,
+        ("cc", ..) if value == "reno" => settings.congestion = Congestion::Reno,
+        ("cc", ..) if value == "cubic" => settings.congestion = Congestion::Cubic,
+        ("mtu", Some(mtu), [_]) if mtu <= 0xffff => settings.mtu = low(mtu),
+        ("mss", Some(mss), [_]) if mss <= 0xffff => settings.mss_limit = Some(low(mss)),
+        ("rcvbuf", Some(first), [.., last]) if numbers.len() <= 2 => {
+            settings.recv_buffer = first;
+            settings.recv_buffer_max = u64::from(*last);
+        }
+        ("sndbuf", Some(first), [.., last]) if numbers.len() <= 2 => {
+            settings.send_buffer = first;
+            settings.send_buffer_max = *last;
+        }
+        ("ack_delay", Some(time), [_]) => settings.delayed_ack = millis(time),
+        ("time_wait", Some(time), [_]) => settings.time_wait = millis(time),
+        ("fin_wait2", Some(time), [_]) => settings.fin_wait2 = millis(time),
+        ("user_timeout", Some(time), [_]) => settings.user_timeout = Some(millis(time)),
+        ("connect_timeout", Some(time), [_]) => settings.handshake_timeout = millis(time),
+        ("iw", Some(segments), [_]) => settings.initial_window = segments,
+        ("dupthresh", Some(count), [_]) => settings.dupthresh = count,
+        ("rto", _, [initial, min, max]) => {
+            settings.rto_initial = millis(*initial);
+            settings.rto_min = millis(*min);
+            settings.rto_max = millis(*max);
+        }
+        ("keepalive", _, [idle, interval, count]) => {
+            let (idle, interval) = (millis(*idle), millis(*interval));
+            settings.keepalive = Keepalive { on: true, idle, interval, count: *count };
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// The numbers in `1:2:3`; none when one of them is no number.
+fn numbers(value: &str) -> Vec<u32> {
+    value.split(':').map(str::parse).collect::<Result<_, _>>().unwrap_or_default()
+}
+
+fn low(number: u32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
 }

@@ -188,6 +188,13 @@ impl<S: Stack> Runner<S> {
     fn option(&mut self, name: &str, value: &str) -> Result<(), Stop> {
         let unknown = || Stop::Skip(format!("option --{name}={value}"));
         match (name, value) {
+            // First of all: it sets everything else.
+            ("home", "tou") => {
+                self.settings = Settings { ip: self.settings.ip, ..Settings::tou() };
+                self.limits.tolerance = Duration::ZERO;
+                self.mode = Mode::Strict;
+                self.strict_segments = true;
+            }
             ("ip_version", "ipv4") => self.settings.ip = IpVersion::V4,
             ("ip_version", "ipv6") => self.settings.ip = IpVersion::V6,
             ("tolerance_usecs", _) => {
@@ -455,9 +462,13 @@ impl<S: Stack> Runner<S> {
             Some(Kind::Listening(_)) => (State::Listen, Info::default()),
             _ => (State::Closed, Info::default()),
         };
+        let stack = &self.world.stack;
+        let conn = socket.and_then(Socket::conn);
+        let figure = |name: &str| stack.figure(conn?, name.strip_prefix("tcpi_")?);
         let names = |name: &str| match name {
             "tcpi_state" => Some(state.number(dialect)),
             _ => options::tcpi(name, &info, dialect)
+                .or_else(|| figure(name))
                 .or_else(|| crate::value::constant(name, dialect)),
         };
         match code::run(text, &names, &mut self.globals) {

@@ -28,6 +28,16 @@ pub enum EcnUse {
     Active,
 }
 
+/// Congestion control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Congestion {
+    /// RFC 9438
+    #[default]
+    Cubic,
+    /// RFC 5681
+    Reno,
+}
+
 /// When SYN cookies are sent (RFC 4987).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Cookies {
@@ -83,8 +93,10 @@ pub struct Settings {
     pub recv_buffer: u32,
     /// Receive buffer at most: decides the window scale.
     pub recv_buffer_max: u64,
-    /// Send buffer.
+    /// Send buffer at first.
     pub send_buffer: u32,
+    /// Send buffer at most.
+    pub send_buffer_max: u32,
     /// Retransmission timeout before there is a measurement.
     pub rto_initial: Duration,
     /// Least retransmission timeout.
@@ -99,6 +111,8 @@ pub struct Settings {
     pub delayed_ack: Duration,
     /// Length of TIME-WAIT.
     pub time_wait: Duration,
+    /// Time in FIN-WAIT-2 once nobody holds the connection.
+    pub fin_wait2: Duration,
     /// Keepalive.
     pub keepalive: Keepalive,
     /// Nagle's algorithm is off.
@@ -117,6 +131,10 @@ pub struct Settings {
     pub black_hole_detection: bool,
     /// Initial congestion window in segments.
     pub initial_window: u32,
+    /// Congestion control.
+    pub congestion: Congestion,
+    /// Duplicate acknowledgments that mean loss.
+    pub dupthresh: u32,
 }
 
 impl Default for Settings {
@@ -136,6 +154,7 @@ impl Default for Settings {
             recv_buffer: 65_536,
             recv_buffer_max: 2_097_152,
             send_buffer: 32_768,
+            send_buffer_max: 32_768,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(64),
@@ -143,6 +162,7 @@ impl Default for Settings {
             handshake_timeout: Duration::from_secs(75),
             delayed_ack: Duration::from_millis(40),
             time_wait: Duration::from_secs(60),
+            fin_wait2: Duration::from_secs(60),
             keepalive: Keepalive {
                 on: false,
                 idle: Duration::from_secs(7200),
@@ -157,11 +177,27 @@ impl Default for Settings {
             cookies: Cookies::WhenFull,
             black_hole_detection: false,
             initial_window: 10,
+            congestion: Congestion::Cubic,
+            dupthresh: 3,
         }
     }
 }
 
 impl Settings {
+    /// The core's own defaults, for scripts that were written for it.
+    #[must_use]
+    pub fn tou() -> Self {
+        Self {
+            recv_buffer: 128 << 10,
+            recv_buffer_max: 8 << 20,
+            send_buffer: 128 << 10,
+            send_buffer_max: 4 << 20,
+            rto_max: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(180),
+            ..Self::default()
+        }
+    }
+
     /// The MSS that the MTU gives: less the IP header, what is around the
     /// segment, and the TCP header (RFC 9293 §3.7.1).
     #[must_use]

@@ -216,13 +216,13 @@ pub trait Stack {
     /// timeouts, the largest segment).
     ///
     /// # Errors
-    /// As `setsockopt`.
+    /// What cannot be changed, in words.
     fn reconfigure(
         &mut self,
         now: Instant,
         conn: Self::Conn,
         settings: &Settings,
-    ) -> Result<(), Errno>;
+    ) -> Result<(), String>;
 
     /// Up to `limit` octets that have arrived in order; none at the end of the
     /// stream. With `peek` they stay.
@@ -248,16 +248,13 @@ pub trait Stack {
         data: &[u8],
         more: bool,
     ) -> Result<usize, Errno>;
+    /// Marks what is written so far as urgent (RFC 9293 §3.8.5).
+    fn mark_urgent(&mut self, now: Instant, conn: Self::Conn);
     /// Sends a FIN behind what is written.
     ///
     /// # Errors
     /// `ENOTCONN`.
     fn shutdown_write(&mut self, now: Instant, conn: Self::Conn) -> Result<(), Errno>;
-    /// Stops reading.
-    ///
-    /// # Errors
-    /// `ENOTCONN`.
-    fn shutdown_read(&mut self, now: Instant, conn: Self::Conn) -> Result<(), Errno>;
     /// Closes gracefully; the connection goes on without an owner.
     fn close(&mut self, now: Instant, conn: Self::Conn);
     /// Sends a reset and forgets the connection.
@@ -271,6 +268,8 @@ pub trait Stack {
     fn state(&self, conn: Self::Conn) -> State;
     /// The connection's figures, as last known.
     fn info(&self, conn: Self::Conn) -> Info;
+    /// A figure of the stack's own, beyond those of [`Info`].
+    fn figure(&self, conn: Self::Conn, name: &str) -> Option<i64>;
     /// How the connection died or was hindered, once (`SO_ERROR`).
     fn take_error(&mut self, conn: Self::Conn) -> Option<Errno>;
     /// Whether a read would give something or the end.

@@ -83,6 +83,7 @@ fn duration(settings: &mut Settings, name: &str, millis: u64) -> bool {
         "keepintvl" => settings.keepalive.interval = time,
         "delacktime" => settings.delayed_ack = time,
         "msl" => settings.time_wait = time * 2,
+        "finwait2_timeout" => settings.fin_wait2 = time,
         _ => return false,
     }
     true
@@ -94,7 +95,10 @@ fn size(settings: &mut Settings, name: &str, value: u64) -> bool {
     match (name, small) {
         ("kern.ipc.maxsockbuf", _) => settings.recv_buffer_max = value,
         ("recvspace", Ok(size)) => settings.recv_buffer = size,
-        ("sendspace", Ok(size)) => settings.send_buffer = size,
+        ("sendspace", Ok(size)) => {
+            settings.send_buffer = size;
+            settings.send_buffer_max = size;
+        }
         ("keepcnt", Ok(count)) => settings.keepalive.count = count,
         ("initcwnd_segments", Ok(count)) => settings.initial_window = count,
         ("ecn.maxretries", Ok(count)) => {

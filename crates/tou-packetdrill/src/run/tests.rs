@@ -171,7 +171,7 @@ impl Stack for Toy {
         Ok(())
     }
 
-    fn reconfigure(&mut self, _: Instant, (): (), _: &Settings) -> Result<(), Errno> {
+    fn reconfigure(&mut self, _: Instant, (): (), _: &Settings) -> Result<(), String> {
         Ok(())
     }
 
@@ -194,11 +194,9 @@ impl Stack for Toy {
         Ok(data.len())
     }
 
-    fn shutdown_write(&mut self, _: Instant, (): ()) -> Result<(), Errno> {
-        Ok(())
-    }
+    fn mark_urgent(&mut self, _: Instant, (): ()) {}
 
-    fn shutdown_read(&mut self, _: Instant, (): ()) -> Result<(), Errno> {
+    fn shutdown_write(&mut self, _: Instant, (): ()) -> Result<(), Errno> {
         Ok(())
     }
 
@@ -222,6 +220,10 @@ impl Stack for Toy {
 
     fn info(&self, (): ()) -> Info {
         Info { snd_mss: 1000, cwnd: Some(10_000), ..Info::default() }
+    }
+
+    fn figure(&self, (): (), name: &str) -> Option<i64> {
+        (name == "isn").then_some(i64::from(self.isn))
     }
 
     fn take_error(&mut self, (): ()) -> Option<Errno> {

@@ -10,13 +10,19 @@ pub enum Dialect {
     Google,
     /// The FreeBSD suite's.
     FreeBsd,
+    /// tou's own scripts: Linux's numbers for constants, octets for windows.
+    Tou,
 }
 
 impl Dialect {
-    /// The dialect of `script`, told by what only FreeBSD's scripts have: its
-    /// names of kernel variables, its tools, and encapsulation.
+    /// The dialect of `script`: as it says with `--home`, or told by what only
+    /// FreeBSD's scripts have: its names of kernel variables, its tools, and
+    /// encapsulation.
     #[must_use]
     pub fn of(script: &Script) -> Self {
+        if script.option("home") == Some("tou") {
+            return Self::Tou;
+        }
         let bsd = script.option("udp_encapsulation").is_some()
             || script.events.iter().any(|event| match &event.action {
                 Action::Packet(packet) => packet.udp.is_some(),
@@ -44,5 +50,6 @@ mod tests {
         assert_eq!(dialect("0 `sysctl -w net.inet.tcp.x=1`"), Dialect::FreeBsd);
         assert_eq!(dialect("0 < S 0:0(0)/udp(1 > 2)"), Dialect::FreeBsd);
         assert_eq!(dialect("0 `sysctl -q net.ipv4.x=1`"), Dialect::Google);
+        assert_eq!(dialect("--home=tou\n0 < S 0:0(0)/udp(1 > 2)"), Dialect::Tou);
     }
 }

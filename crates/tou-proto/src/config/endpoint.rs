@@ -25,7 +25,7 @@ impl EndpointConfig {
 #[must_use]
 pub struct EndpointConfigBuilder {
     pub(crate) connection: Arc<ConnectionConfig>,
-    pub(crate) mtu: u16,
+    pub(crate) mtu: Option<u16>,
     pub(crate) checksum: Checksum,
     pub(crate) max_connections: usize,
     pub(crate) max_time_wait: usize,
@@ -39,7 +39,7 @@ impl Default for EndpointConfigBuilder {
     fn default() -> Self {
         Self {
             connection: Arc::new(ConnectionConfig::default()),
-            mtu: 1_500,
+            mtu: None,
             checksum: Checksum::Carrier,
             max_connections: 65_536,
             max_time_wait: 65_536,
@@ -58,9 +58,10 @@ impl EndpointConfigBuilder {
     }
 
     /// Largest IP packet the local interface sends, in bytes, 576 to 65,535:
-    /// what the announced MSS is derived from (RFC 9293 §3.7.1). Default: 1500.
+    /// what the announced MSS is derived from (RFC 9293 §3.7.1). Default: 1500,
+    /// and 65,535 towards a loopback address.
     pub fn with_mtu(mut self, bytes: u16) -> Self {
-        self.mtu = bytes;
+        self.mtu = Some(bytes);
         self
     }
 
@@ -110,7 +111,7 @@ impl EndpointConfigBuilder {
     /// # Errors
     /// The first value that breaks its rule.
     pub fn build(self) -> Result<Arc<EndpointConfig>, ConfigError> {
-        require(self.mtu >= 576, "mtu", "at least 576")?;
+        require(self.mtu.is_none_or(|mtu| mtu >= 576), "mtu", "at least 576")?;
         require(self.max_connections >= 1, "max_connections", "at least 1")?;
         require(u32::try_from(self.max_connections).is_ok(), "max_connections", "below 2^32")?;
         require(!self.time_wait.is_zero(), "time_wait", "longer than nothing")?;

@@ -28,9 +28,15 @@ impl Connection {
             AckVerdict::Old => return true,
             AckVerdict::Acceptable => {}
         }
-        if self.may_tell_news(seg) {
+        if seg.ack > self.snd.nxt {
+            // A zero-window probe that was taken back had been taken after all.
+            self.snd.nxt = seg.ack;
+            self.on_acked(now, seg.ack);
+        } else if self.may_tell_news(seg) {
+            let front = self.recovery.front();
             let outcome = self.apply_ack(now, seg);
             if outcome.acked > 0 {
+                self.prove_segment_size(front, seg.ack);
                 self.on_acked(now, seg.ack);
             }
             self.adjust_window(now, seg, &outcome);
@@ -38,6 +44,16 @@ impl Connection {
         self.update_send_window(seg);
         self.on_our_fin_acked(now);
         self.state != State::Closed
+    }
+
+    /// The segment that was the first outstanding has arrived.
+    fn prove_segment_size(&mut self, front: Option<Range<StreamPos>>, ack: StreamPos) {
+        if let Some(front) = front.filter(|front| front.end <= ack)
+            && !self.segment_size.is_proven()
+        {
+            let option_len = u64::from(self.option_len());
+            self.segment_size.on_delivered(front.end.since(front.start), option_len);
+        }
     }
 
     /// Whether the ACK says anything about what we sent: not so on most segments

@@ -24,6 +24,9 @@ pub(crate) struct AckPolicy {
     peer_segment: u64,
     /// A duplicate arrival to report once (RFC 2883 §4).
     dsack: Option<Range<StreamPos>>,
+    /// Acknowledgments that are not delayed: the sender is repairing losses,
+    /// and waits for each.
+    quick: u8,
     challenges: ChallengeLimit,
 }
 
@@ -35,16 +38,24 @@ impl AckPolicy {
         self.peer_segment = self.peer_segment.max(segment);
     }
 
-    /// The segment just taken in must be acknowledged at once: it was out of
-    /// order, filled a gap, was a duplicate, or carried a FIN.
+    /// The segment just taken in must be acknowledged at once.
     pub(crate) fn require(&mut self) {
         self.is_due = true;
+    }
+
+    /// The segment just taken in was out of order, filled a gap, or was a
+    /// duplicate (RFC 5681 §4.2): it is acknowledged at once, and so are the
+    /// next few. A sender with a small window and losses would else wait for
+    /// the delay again and again.
+    pub(crate) fn on_disorder(&mut self) {
+        self.is_due = true;
+        self.quick = QUICK_ACKS;
     }
 
     /// A duplicate of `range` arrived.
     pub(crate) fn report_duplicate(&mut self, range: Range<StreamPos>) {
         self.dsack = Some(range);
-        self.is_due = true;
+        self.on_disorder();
     }
 
     /// All segments that were waiting have been taken in (RFC 9293 MUST-58 and
@@ -54,7 +65,8 @@ impl AckPolicy {
         if self.unacknowledged == 0 {
             return;
         }
-        if self.unacknowledged >= 2 * self.peer_segment || delay.is_zero() {
+        let is_enough = self.unacknowledged >= 2 * self.peer_segment;
+        if is_enough || self.quick > 0 || delay.is_zero() {
             self.is_due = true;
         } else if self.deadline.is_none() {
             self.deadline = Some(now + delay);
@@ -67,6 +79,7 @@ impl AckPolicy {
         self.deadline = None;
         self.unacknowledged = 0;
         self.dsack = None;
+        self.quick = self.quick.saturating_sub(1);
     }
 
     /// Time has passed.
@@ -124,6 +137,9 @@ impl ChallengeLimit {
     }
 }
 
+/// As many as Linux gives after a sign of loss.
+const QUICK_ACKS: u8 = 16;
+
 /// As many as FreeBSD gives; a peer that rebooted needs one.
 const CHALLENGES: u32 = 5;
 const CHALLENGE_PERIOD: Duration = Duration::from_secs(1);
@@ -163,6 +179,24 @@ mod tests {
         assert!(!acks.is_due());
         acks.on_timeout(Instant::ZERO + DELAY);
         assert!(acks.is_due());
+    }
+
+    #[test]
+    fn after_disorder_acknowledgments_are_not_delayed_for_a_while() {
+        let mut acks = AckPolicy::default();
+        acks.on_disorder();
+        acks.on_sent();
+        let mut quick = 0;
+        loop {
+            acks.on_data(10, 1_000);
+            acks.end_of_batch(Instant::ZERO, DELAY);
+            if !acks.is_due() {
+                break;
+            }
+            acks.on_sent();
+            quick += 1;
+        }
+        assert_eq!(quick, 15);
     }
 
     #[test]

@@ -84,8 +84,7 @@ impl Connection {
             self.acks.report_duplicate(range);
         }
         if inserted.advanced == 0 || inserted.filled_gap {
-            // RFC 5681 §4.2: out of order, filling a gap, or a duplicate.
-            self.acks.require();
+            self.acks.on_disorder();
             self.counters.out_of_order_segments += u64::from(inserted.out_of_order > 0);
         }
     }

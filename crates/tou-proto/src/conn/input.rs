@@ -188,7 +188,11 @@ impl Connection {
             return true;
         }
         self.counters.paws_rejected += 1;
-        self.answer_unacceptable(now, seg);
+        if seg.len() == 0 {
+            self.challenge(now);
+        } else {
+            self.acks.require();
+        }
         false
     }
 
@@ -238,7 +242,7 @@ impl Connection {
                 self.acks.report_duplicate(seg.data_start()..seg.data_end());
             }
             self.counters.duplicate_bytes_received += seg.payload.len() as u64;
-            self.acks.require();
+            self.acks.on_disorder();
         }
     }
 

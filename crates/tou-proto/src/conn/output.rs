@@ -251,6 +251,7 @@ impl Connection {
             self.on_first_outstanding(now);
         }
         self.snd.nxt = self.snd.nxt.max(range.end);
+        self.snd.max = self.snd.max.max(self.snd.nxt);
         let cwnd = self.cwnd();
         let in_flight = self.recovery.in_flight() + range.end.since(range.start);
         let sent = Transmission {

@@ -12,19 +12,24 @@ const TCP_HEADER: u16 = 20;
 /// A UDP payload that paths carry: RFC 8899 §5.1.2 BASE_PLPMTU.
 const BASE_DATAGRAM: u16 = 1_200;
 
-/// Timeouts of a full-sized segment in a row that mean a black hole.
+/// Timeouts of a full-sized segment in a row that mean a black hole, on a path
+/// that has never carried one, and on one that has: there they rather mean loss,
+/// unless the path has changed.
 const BLACK_HOLE_TIMEOUTS: u32 = 2;
+const PROVEN_BLACK_HOLE_TIMEOUTS: u32 = 5;
 
 /// The largest segment to send, in bytes of options and data (an MSS).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SegmentSize {
     mss: u16,
+    /// A full-sized segment has arrived.
+    is_proven: bool,
 }
 
 impl SegmentSize {
     /// Starts with the smaller of what the peer takes and the path may carry.
     pub(crate) fn new(mss: u16) -> Self {
-        Self { mss }
+        Self { mss, is_proven: false }
     }
 
     /// Bytes of options and data.
@@ -32,12 +37,23 @@ impl SegmentSize {
         self.mss
     }
 
+    /// The path is known to carry full-sized segments.
+    pub(crate) fn is_proven(self) -> bool {
+        self.is_proven
+    }
+
+    /// A segment with `len` bytes of data and `options_len` of options arrived.
+    pub(crate) fn on_delivered(&mut self, len: u64, options_len: u64) {
+        self.is_proven |= len + options_len >= u64::from(self.mss);
+    }
+
     /// A segment with `len` bytes of data and `options_len` of options timed
     /// out for the `timeouts`th time in a row. Returns whether the size fell.
     pub(crate) fn on_timeout(&mut self, len: u64, options_len: u64, timeouts: u32) -> bool {
         let base = BASE_DATAGRAM - TCP_HEADER;
         let is_full_sized = len + options_len >= u64::from(self.mss);
-        let falls = is_full_sized && timeouts >= BLACK_HOLE_TIMEOUTS && self.mss > base;
+        let enough = if self.is_proven { PROVEN_BLACK_HOLE_TIMEOUTS } else { BLACK_HOLE_TIMEOUTS };
+        let falls = is_full_sized && timeouts >= enough && self.mss > base;
         if falls {
             self.mss = base;
         }
@@ -70,6 +86,16 @@ mod tests {
         assert!(size.on_timeout(1_440, 12, 2));
         assert_eq!(size.mss(), 1_180);
         assert!(!size.on_timeout(1_168, 12, 3), "smaller than that is not worth trying");
+    }
+
+    #[test]
+    fn a_path_that_has_carried_full_sized_segments_is_given_more_time() {
+        let mut size = SegmentSize::new(1_452);
+        size.on_delivered(1_000, 12);
+        assert!(!size.is_proven());
+        size.on_delivered(1_440, 12);
+        assert!(!size.on_timeout(1_440, 12, 4));
+        assert!(size.on_timeout(1_440, 12, 5));
     }
 
     #[test]

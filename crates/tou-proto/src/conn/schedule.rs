@@ -201,33 +201,35 @@ impl Connection {
     /// Keeps the persist timer in step with whether the connection is stuck.
     /// Every verb that may change that ends with it.
     pub(super) fn settle(&mut self, now: Instant) {
-        let is_open = self.state.is_synchronized() && self.state != State::TimeWait;
-        let is_probing = self.persist.probing_since().is_some();
-        let stuck = if !is_open {
-            None
-        } else if is_probing && self.recovery.outstanding() > 0 {
-            // The probe is in flight: stuck for as long as it does not fit.
-            (self.snd.wnd == 0).then_some(Kind::ZeroWindow)
-        } else if self.recovery.outstanding() > 0 {
-            None
-        } else {
-            match self.new_data(false) {
-                NewData::WindowLimited => Some(Kind::ZeroWindow),
-                NewData::Silly => Some(Kind::Override),
-                _ => None,
-            }
-        };
-        match stuck {
+        let has_probe =
+            self.persist.probing_since().is_some() && self.recovery.outstanding() > 0;
+        if has_probe && self.snd.wnd > 0 {
+            // The window is open again. What the probe carried was refused, and
+            // goes with what follows it.
+            self.recovery.take_back();
+            self.snd.nxt = self.snd.una;
+            self.persist.leave();
+        }
+        match self.stuck() {
             Some(kind) => self.persist.enter(now, kind, self.recovery.rto()),
-            None => {
-                if is_probing {
-                    // The window is open again. What the probe carried was
-                    // refused, and goes with what follows it.
-                    self.recovery.take_back();
-                    self.snd.nxt = self.snd.una;
-                }
-                self.persist.leave();
-            }
+            None => self.persist.leave(),
+        }
+    }
+
+    /// Whether there is something to send that cannot go, and nothing in flight
+    /// whose acknowledgment could change that.
+    fn stuck(&self) -> Option<Kind> {
+        if !self.state.is_synchronized() || self.state == State::TimeWait {
+            return None;
+        }
+        if self.recovery.outstanding() > 0 {
+            // A zero-window probe in flight does not count.
+            return self.persist.probing_since().map(|_| Kind::ZeroWindow);
+        }
+        match self.new_data(false) {
+            NewData::WindowLimited => Some(Kind::ZeroWindow),
+            NewData::Silly => Some(Kind::Override),
+            _ => None,
         }
     }
 }

@@ -22,9 +22,11 @@ pub(crate) struct SendSpace {
     pub(crate) iss: StreamPos,
     /// SND.UNA: oldest position not acknowledged.
     pub(crate) una: StreamPos,
-    /// SND.NXT: next position to send. It never goes back: what is sent again
-    /// is recovery's business.
+    /// SND.NXT: next position to send. What is sent again is recovery's
+    /// business; it goes back only when a zero-window probe was refused.
     pub(crate) nxt: StreamPos,
+    /// The highest SND.NXT there was: what the peer may acknowledge.
+    pub(crate) max: StreamPos,
     /// SND.WND: the peer's window, in bytes.
     pub(crate) wnd: u64,
     /// SND.WL1: the peer's position at the last window update.
@@ -42,7 +44,7 @@ pub(crate) struct SendSpace {
 impl SendSpace {
     pub(crate) fn new(iss: StreamPos) -> Self {
         let zero = StreamPos::default();
-        Self { iss, una: iss, nxt: iss, wnd: 0, wl1: zero, wl2: zero, max_wnd: 0, up: None }
+        Self { iss, una: iss, nxt: iss, max: iss, wnd: 0, wl1: zero, wl2: zero, max_wnd: 0, up: None }
     }
 
     /// Our SYN has been acknowledged.

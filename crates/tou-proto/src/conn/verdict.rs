@@ -54,7 +54,7 @@ pub(crate) fn judge_reset(rcv: &RecvSpace, seq: StreamPos) -> ResetVerdict {
 /// fifth check; RFC 5961 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AckVerdict {
-    /// SND.UNA <= SEG.ACK <= SND.NXT.
+    /// SND.UNA <= SEG.ACK <= SND.NXT, or what it once was.
     Acceptable,
     /// Older than SND.UNA, but no older than the largest window: a late
     /// arrival. Its ACK field is ignored, its data is not.
@@ -65,7 +65,7 @@ pub(crate) enum AckVerdict {
 
 /// Judges an ACK field in a synchronized state.
 pub(crate) fn judge_ack(snd: &SendSpace, ack: StreamPos) -> AckVerdict {
-    if ack > snd.nxt || ack < snd.una.back(snd.max_wnd) {
+    if ack > snd.max || ack < snd.una.back(snd.max_wnd) {
         AckVerdict::Challenge
     } else if ack < snd.una {
         AckVerdict::Old
@@ -122,6 +122,7 @@ mod tests {
     fn acks_are_acceptable_old_or_impossible() {
         let mut snd = SendSpace::new(StreamPos::first(SeqNumber::new(10_000)));
         snd.nxt = snd.una + 500;
+        snd.max = snd.nxt;
         snd.max_wnd = 1_000;
         assert_eq!(judge_ack(&snd, snd.una), AckVerdict::Acceptable);
         assert_eq!(judge_ack(&snd, snd.nxt), AckVerdict::Acceptable);

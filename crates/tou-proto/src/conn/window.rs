@@ -32,9 +32,11 @@ impl Connection {
         if wanted.since(self.rcv.edge) >= step { wanted } else { self.rcv.edge }
     }
 
-    /// The least by which the right edge moves.
+    /// The least by which the right edge moves: what the peer sees of it, after
+    /// the scale has cut it off, must hold a full segment.
     fn recv_step(&self, limit: u64) -> u64 {
-        (limit / 2).min(self.peer_segment_estimate())
+        let cut_off = (1 << self.negotiated.rcv_shift) - 1;
+        (limit / 2).min(self.peer_segment_estimate() + cut_off)
     }
 
     /// The peer's full-sized segment: the largest seen, or ours.

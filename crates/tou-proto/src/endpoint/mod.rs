@@ -146,7 +146,9 @@ impl Endpoint {
     /// The largest segment to announce to a peer, in bytes of options and data
     /// (RFC 9293 §3.7.1): what the MTU leaves, and one UDP datagram holds.
     fn local_mss(&self, ip: IpAddr) -> u16 {
-        let datagram = self.config.fields.mtu.saturating_sub(carrier_header(ip));
+        let default = if ip.to_canonical().is_loopback() { LOOPBACK_MTU } else { ETHERNET_MTU };
+        let mtu = self.config.fields.mtu.unwrap_or(default);
+        let datagram = mtu.saturating_sub(carrier_header(ip));
         datagram.min(MAX_DATAGRAM).saturating_sub(TCP_HEADER)
     }
 }
@@ -164,6 +166,9 @@ fn is_ipv4(ip: IpAddr) -> bool {
     }
 }
 
+const ETHERNET_MTU: u16 = 1_500;
+/// Loopback interfaces carry any packet there is.
+const LOOPBACK_MTU: u16 = u16::MAX;
 /// The largest UDP payload over IPv4.
 const MAX_DATAGRAM: u16 = 65_507;
 const TCP_HEADER: u16 = 20;

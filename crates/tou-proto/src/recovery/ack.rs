@@ -95,7 +95,7 @@ impl Recovery {
         // RFC 7323 §4.1: only from an acknowledgment that advances SND.UNA. What
         // is echoed then is the segment that filled the gap, so that an
         // acknowledgment lost before this one does not lengthen the sample.
-        let echoed = ack.ts_rtt.filter(|_| delivery.acked > 0);
+        let echoed = ack.ts_rtt.filter(|_| delivery.may_trust_echo());
         let sample = match (delivery.rtt(), echoed) {
             (Some(rtt), Some(echoed)) if rtt > echoed + 2 * TIMESTAMP_TICK => {
                 self.rtt.add_coarse_sample(echoed, expected);
@@ -136,13 +136,10 @@ impl Recovery {
         })?;
         match spurious {
             Spurious::Recovery => self.rack.on_spurious_recovery(),
-            Spurious::Timeout(first_sent_at) => {
-                // RFC 4015 §3.2: the next timeout shall not be as early.
-                if let Some(sent_at) = first_sent_at {
-                    self.rtt.on_spurious_timeout(ack.now.saturating_since(sent_at));
-                }
-                self.rto.clear_backoff();
-            }
+            // RFC 4015 §3.2 would also raise the RTO to the round trip of what was
+            // sent too early again. If the peer's acknowledgment was lost, that is
+            // the timeout itself and not a round trip: samples will tell.
+            Spurious::Timeout => self.rto.clear_backoff(),
         }
         self.board.queue.restore_lost();
         self.tlp.arm(ack.now);

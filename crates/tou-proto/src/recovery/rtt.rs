@@ -59,14 +59,6 @@ impl RttEstimator {
         });
     }
 
-    /// A timeout was spurious: the path takes at least `rtt` (RFC 4015 §3.2 step 6).
-    pub(super) fn on_spurious_timeout(&mut self, rtt: Duration) {
-        let sample = nanos(rtt).min(MAX_SAMPLE) << FRACTION;
-        let old = self.smoothed.unwrap_or(Smoothed { srtt: 0, rttvar: 0 });
-        self.smoothed =
-            Some(Smoothed { srtt: old.srtt.max(sample), rttvar: old.rttvar.max(sample / 2) });
-    }
-
     /// SRTT.
     pub(super) fn srtt(&self) -> Option<Duration> {
         self.smoothed.map(|s| Duration::from_nanos(s.srtt >> FRACTION))
@@ -179,16 +171,6 @@ mod tests {
             rtt.add_sample(Instant::ZERO, Duration::from_micros(101), 50_000);
         }
         assert!(rtt.srtt().unwrap_or_default() > Duration::from_nanos(100_800));
-    }
-
-    #[test]
-    fn a_spurious_timeout_raises_both_and_never_lowers() {
-        let mut rtt = RttEstimator::default();
-        rtt.add_sample(Instant::ZERO, ms(100), 1);
-        rtt.on_spurious_timeout(ms(800));
-        assert_eq!((rtt.srtt(), rtt.rttvar()), (Some(ms(800)), Some(ms(400))));
-        rtt.on_spurious_timeout(ms(1));
-        assert_eq!(rtt.srtt(), Some(ms(800)));
     }
 
     #[test]

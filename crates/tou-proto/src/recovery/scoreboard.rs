@@ -88,6 +88,9 @@ pub(super) struct Delivery {
     pub(super) latest: Option<(Instant, StreamPos)>,
     /// The most recently sent segment newly delivered.
     newest: Option<Newest>,
+    /// A retransmission was acknowledged by an echo older than it: what it
+    /// repeated had arrived long before, and the echo measures nothing.
+    is_echo_stale: bool,
     /// The highest position delivered (RFC 8985 §6.2 step 3).
     pub(super) fack: StreamPos,
     /// Something never retransmitted was delivered after something above it.
@@ -115,6 +118,7 @@ impl Delivery {
             bytes: 0,
             latest: None,
             newest: None,
+            is_echo_stale: false,
             fack: context.fack,
             reordered: false,
             original_before_timeout: false,
@@ -130,6 +134,11 @@ impl Delivery {
     pub(super) fn rtt(&self) -> Option<Duration> {
         let newest = self.newest.filter(|newest| !newest.retransmitted)?;
         Some(self.context.now.saturating_since(newest.sent_at))
+    }
+
+    /// Whether the echoed timestamp measures a round trip.
+    pub(super) fn may_trust_echo(&self) -> bool {
+        self.acked > 0 && !self.is_echo_stale
     }
 
     /// Whether the most recently sent data delivered was sent while the
@@ -168,6 +177,8 @@ impl Delivery {
         } else if segment.end < self.fack && !segment.retransmitted {
             self.reordered = true;
         }
+        self.is_echo_stale |=
+            cumulatively && segment.retransmitted && self.is_echo_older_than(segment);
         let is_original = !segment.retransmitted;
         if is_original && self.context.timeout_point.is_some_and(|point| segment.end <= point) {
             self.original_before_timeout = true;
@@ -184,14 +195,16 @@ impl Delivery {
         if !segment.retransmitted {
             return true;
         }
-        if cumulatively
-            && let (Some(tsecr), Some(tsval)) = (self.context.tsecr, segment.tsval)
-            && is_before(tsecr, tsval)
-        {
+        if cumulatively && self.is_echo_older_than(segment) {
             return false;
         }
         let rtt = self.context.now.saturating_since(segment.sent_at);
         self.context.min_rtt.is_none_or(|min_rtt| rtt >= min_rtt)
+    }
+
+    fn is_echo_older_than(&self, segment: &SentSegment) -> bool {
+        let times = self.context.tsecr.zip(segment.tsval);
+        times.is_some_and(|(tsecr, tsval)| is_before(tsecr, tsval))
     }
 }
 

@@ -39,15 +39,13 @@ pub(super) enum State {
     Sacked,
 }
 
-/// One outstanding segment: 64 bytes, a cache line.
+/// One outstanding segment: less than a cache line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SentSegment {
     pub(super) start: StreamPos,
     pub(super) end: StreamPos,
     /// When it was last sent: RFC 8985's `Segment.xmit_ts`.
     pub(super) sent_at: Instant,
-    /// When it was first sent.
-    pub(super) first_sent_at: Instant,
     /// Neighbours in the order of transmission, if it is in flight.
     earlier: SegmentNumber,
     later: SegmentNumber,
@@ -239,7 +237,6 @@ impl SentQueue {
             start: self.end,
             end: sent.end,
             sent_at,
-            first_sent_at: sent_at,
             earlier: NONE,
             later: NONE,
             tsval: sent.tsval,

@@ -9,7 +9,6 @@ use core::ops::Range;
 use super::scoreboard::is_before;
 use super::sent::SentSegment;
 use crate::seq::StreamPos;
-use crate::time::Instant;
 
 /// The last episode, as long as it can prove a mistake.
 #[derive(Debug, Default)]
@@ -25,8 +24,8 @@ struct Episode {
     timeout: bool,
     /// Bytes retransmitted that no DSACK has reported.
     unreported: u64,
-    /// When the first segment that was retransmitted had been sent first.
-    first_sent_at: Option<Instant>,
+    /// Something was retransmitted.
+    retransmitted: bool,
     /// The end and the timestamp value of the first retransmission, until an
     /// acknowledgment of it decides.
     eifel: Option<(StreamPos, u32)>,
@@ -73,9 +72,8 @@ pub(super) struct UndoAck {
 pub(super) enum Spurious {
     /// A fast recovery: segments were reordered.
     Recovery,
-    /// A timeout: segments were delayed. When the delayed one was first sent, if
-    /// that is known.
-    Timeout(Option<Instant>),
+    /// A retransmission timeout.
+    Timeout,
 }
 
 impl Undo {
@@ -131,8 +129,8 @@ impl Undo {
             return;
         };
         episode.unreported = episode.unreported.saturating_add(segment.len());
-        if episode.first_sent_at.is_none() {
-            episode.first_sent_at = Some(segment.first_sent_at);
+        if !episode.retransmitted {
+            episode.retransmitted = true;
             episode.eifel = tsval.map(|tsval| (segment.end, tsval));
         }
     }
@@ -141,9 +139,9 @@ impl Undo {
     pub(super) fn on_ack(&mut self, ack: &UndoAck) -> Option<Spurious> {
         let episode = self.episode.as_mut()?;
         if episode.eifel(ack) | episode.dsack(ack.dsack.as_ref()) | episode.frto(ack) {
-            let (timeout, sent_at) = (episode.timeout, episode.first_sent_at);
+            let timeout = episode.timeout;
             self.episode = None;
-            return Some(if timeout { Spurious::Timeout(sent_at) } else { Spurious::Recovery });
+            return Some(if timeout { Spurious::Timeout } else { Spurious::Recovery });
         }
         if episode.over_at.is_some_and(|over_at| ack.una > over_at) {
             self.episode = None;
@@ -164,7 +162,7 @@ impl Episode {
             since,
             timeout,
             unreported,
-            first_sent_at: None,
+            retransmitted: false,
             eifel: None,
             frto: Frto::Off,
             over_at: None,
@@ -185,7 +183,7 @@ impl Episode {
             return false;
         };
         self.unreported = self.unreported.saturating_sub(reported.end.since(reported.start));
-        self.first_sent_at.is_some() && self.unreported == 0
+        self.retransmitted && self.unreported == 0
     }
 
     /// RFC 5682 §3.1 steps 2 and 3.

@@ -1,0 +1,149 @@
+//! The command line: its grammar, its help, and what is said when it is wrong.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::command::connect::Connect;
+use crate::command::demo::Demo;
+use crate::command::listen::Listen;
+use crate::failure::Failure;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all went well: everything was sent, acknowledged and received
+  1    failure; one line on standard error says why (none if the reader of standard output left)
+  2    the arguments make no sense
+  130  interrupted (128 and the number of the signal); the peer is told with a reset";
+
+const EXAMPLES: &str = "\
+Examples:
+  See it work: 64 MiB through a network that loses 5 % of all datagrams
+      tou demo
+  Send a file; first here, then there
+      tou listen 5000 > received.bin
+      tou connect host.example:5000 < original.bin
+  Talk to each other
+      tou listen 5000
+      tou connect host.example:5000";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  tou demo
+  tou demo movie.mkv
+  tou demo --size 8MiB --drop 0.2 --reorder 0.1 --corrupt 0.02
+  tou demo --drop 0 --dup 0 --reorder 0 --stats
+  tou demo --size 20KiB --segments";
+
+const RELAY_NOTES: &str = "\
+Each direction ends for itself: the end of standard input ends what is sent, and receiving goes on.
+tou ends when both directions have ended and the peer has everything. Input from a terminal also ends
+when the peer's direction does. If standard input is a pipe that never ends, use --no-input.
+Impairment is for one side's datagrams: for a bad network in both directions, give the options on both
+sides, or --impair both on one.";
+
+const LISTEN_EXAMPLES: &str = "\
+Examples:
+  tou listen 5000 > received.bin
+  tou listen 127.0.0.1:5000 < answer.txt
+  tou listen --no-input --stats 5000 | tar -x
+  tou listen --segments --log-file segments.txt 5000";
+
+const CONNECT_EXAMPLES: &str = "\
+Examples:
+  tou connect host.example:5000 < original.bin
+  tar -c directory | tou connect --stats host.example:5000
+  tou connect [2001:db8::1]:5000
+  tou connect --drop 0.05 --delay 20ms --cc reno host.example:5000 < original.bin";
+
+/// TCP over UDP: the full TCP of RFC 9293 in UDP datagrams.
+#[derive(Parser, Debug)]
+#[command(
+    name = "tou",
+    version,
+    max_term_width = 100,
+    after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
+    propagate_version = true,
+    arg_required_else_help = false,
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What tou can do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Send data through a bad network within this process, and compare
+    #[command(after_help = format!("{DEMO_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Demo(Demo),
+    /// Accept one connection: standard input to the peer, the peer to standard output
+    #[command(after_help = format!("{RELAY_NOTES}\n\n{LISTEN_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Listen(Listen),
+    /// Open a connection: standard input to the peer, the peer to standard output
+    #[command(after_help = format!("{RELAY_NOTES}\n\n{CONNECT_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Connect(Connect),
+}
+
+/// The command, or the exit code if there is none to run.
+pub(crate) fn parse() -> Result<Command, ExitCode> {
+    Cli::try_parse().map(|cli| cli.command).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => Failure::output(&error).report(),
+        },
+        _ => Failure::usage(one_line(&error.to_string())).report(),
+    })
+}
+
+/// The essence of what clap says in several paragraphs.
+fn one_line(message: &str) -> String {
+    let mut parts = Vec::new();
+    for paragraph in message.split("\n\n") {
+        let paragraph = paragraph.trim().trim_start_matches("error: ");
+        if paragraph.starts_with("Usage:") || paragraph.starts_with("For more information") {
+            break;
+        }
+        parts.push(paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    parts.push("see 'tou --help'".to_owned());
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        let error = |args: &[&str]| one_line(&Cli::try_parse_from(args).unwrap_err().to_string());
+        assert_eq!(
+            error(&["tou", "listen", "--drop", "2", "5000"]),
+            "invalid value '2' for '--drop <P>': a probability is a number from 0 to 1, \
+             such as 0.05; see 'tou --help'"
+        );
+        assert_eq!(
+            error(&["tou", "connect"]),
+            "the following required arguments were not provided: <HOST:PORT>; see 'tou --help'"
+        );
+        for args in [
+            &["tou"][..],
+            &["tou", "demno"],
+            &["tou", "demo", "--drp", "1"],
+            &["tou", "demo", "-v", "--log", "info"],
+            &["tou", "demo", "--cc", "x"],
+            &["tou", "listen", "a\nb"],
+        ] {
+            let error = error(args);
+            assert!(!error.contains('\n') && !error.contains("error:"), "{error}");
+        }
+    }
+}

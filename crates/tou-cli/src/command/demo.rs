@@ -1,0 +1,160 @@
+//! `tou demo`: two endpoints in one process, real sockets, a bad network.
+
+mod data;
+mod transfer;
+
+use core::net::Ipv4Addr;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tou_mio::TouSocket;
+use tou_udp::Direction;
+
+use self::data::Source;
+use self::transfer::{Pair, Transfer};
+use super::with_log;
+use crate::failure::Failure;
+use crate::format;
+use crate::log::Log;
+use crate::options::{Chances, CommonOptions, Role};
+use crate::stats::Page;
+use crate::value;
+
+/// The bad network, unless options say otherwise.
+const CHANCES: Chances = Chances { drop: 0.05, dup: 0.01, reorder: 0.01 };
+
+/// Send data through a bad network within this process, and compare.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// What to send; random bytes if there is none
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How many random bytes
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64MiB",
+        value_parser = value::size,
+        conflicts_with = "file",
+    )]
+    size: u64,
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+pub(crate) fn run(demo: &Demo) -> Result<(), Failure> {
+    let source = match &demo.file {
+        Some(path) => Source::file(path)?,
+        None => Source::random(demo.size, demo.common.impairment.seed),
+    };
+    let log = Log::start(&demo.common.log)?;
+    with_log(&log, show(demo, &log, source))
+}
+
+fn show(demo: &Demo, log: &Log, source: Source) -> Result<(), Failure> {
+    let common = &demo.common;
+    let title = source.title();
+    let bar = progress_bar(common, source.size());
+    let [server, client] =
+        [bind(common, log, Role::Listener)?, bind(common, log, Role::Connector)?];
+    say(&format!("sending {title} from {} to {}", client.local_addr(), server.local_addr()))?;
+    say(&format!("network, each way: {}", common.impairment.describe(CHANCES)))?;
+    let result = Pair::connect(&server, &client).and_then(|pair| {
+        let result = pair.transfer(source, &bar);
+        bar.finish_and_clear();
+        if let Ok(transfer) = &result {
+            say(&summary(transfer, &client, &server))?;
+        }
+        if common.stats {
+            let mut page = Page::default();
+            page.section("SENDER");
+            page.connection(&pair.sender, result.as_ref().ok().and_then(|transfer| transfer.live));
+            page.socket(&client);
+            page.section("RECEIVER");
+            page.connection(&pair.receiver, None);
+            page.socket(&server);
+            page.show();
+        }
+        result
+    });
+    bar.finish_and_clear();
+    if result?.is_equal() { Ok(()) } else { Err(Failure::new("what arrived is not what was sent")) }
+}
+
+fn bind(common: &CommonOptions, log: &Log, role: Role) -> Result<TouSocket, Failure> {
+    let builder = common.socket(role, CHANCES)?;
+    common
+        .bind(log, builder, &[(Ipv4Addr::LOCALHOST, 0).into()])
+        .map_err(|error| Failure::cannot("open a socket on 127.0.0.1", &error))
+}
+
+/// A bar on a terminal that nothing else is written to.
+fn progress_bar(common: &CommonOptions, size: Option<u64>) -> ProgressBar {
+    if common.log.is_talkative() {
+        return ProgressBar::hidden();
+    }
+    let style = match size {
+        Some(_) => "{bar:40} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
+        None => "{spinner} {bytes}  {bytes_per_sec}",
+    };
+    // Not on a terminal it hides by itself.
+    let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template(style) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn summary(transfer: &Transfer, client: &TouSocket, server: &TouSocket) -> String {
+    let Transfer { sent, received, time, counters, .. } = transfer;
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: String| lines.push(format!("{name:<18} {value}"));
+    line("sent", format::bytes(sent.bytes));
+    line("received", format::bytes(received.bytes));
+    line("time", format::time(*time));
+    line("goodput", format::rate(received.bytes, *time));
+    line(
+        "retransmitted",
+        format!(
+            "{} of {} ({})",
+            format::grouped(counters.segments_retransmitted),
+            format::counted(counters.segments_sent, "segment"),
+            format::bytes(counters.bytes_retransmitted),
+        ),
+    );
+    line(
+        "recovery",
+        format!(
+            "{}, {}, {}",
+            format::counted(counters.timeouts, "timeout"),
+            format::counted(counters.tail_probes, "tail loss probe"),
+            format::counted(counters.fast_recoveries, "fast recovery")
+                .replace("recoverys", "recoveries"),
+        ),
+    );
+    for (name, socket) in [("network, data", client), ("network, replies", server)] {
+        if let Some(stats) = socket.impairment_stats(Direction::Send) {
+            let [came, lost, twice, late] = [
+                stats.came,
+                stats.dropped + stats.discarded + stats.overflowed,
+                stats.duplicated,
+                stats.reordered,
+            ]
+            .map(format::grouped);
+            line(name, format!("{came} datagrams: {lost} lost, {twice} doubled, {late} overtaken"));
+        }
+    }
+    line("SHA-256, sent", format::hex(&sent.sha256));
+    line("SHA-256, received", format::hex(&received.sha256));
+    let verdict = if transfer.is_equal() { "equal" } else { "DIFFERENT" };
+    line("result", verdict.to_owned());
+    lines.join("\n")
+}
+
+/// Writes a line to standard output.
+fn say(line: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
+}
