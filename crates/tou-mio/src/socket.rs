@@ -51,7 +51,9 @@ impl ConnectOptions {
 
     /// This side's TCP port. Two sides that connect to each other's given
     /// ports open simultaneously (RFC 9293 §3.5), as peers do that punch holes.
-    /// Default: an ephemeral port.
+    /// A SYN that arrives before this side connects is refused, unless
+    /// `EndpointConfigBuilder::with_stray_replies_per_second(0)` keeps it
+    /// silent. Default: an ephemeral port.
     pub fn with_local_port(mut self, port: Port) -> Self {
         self.local_port = Some(port);
         self

@@ -38,7 +38,9 @@ fn a_dropped_stream_delivers_everything() {
 fn a_dropped_stream_delivers_everything_through_loss() {
     const LEN: usize = 200_000;
     let lossy = Impairment { drop: 0.05, seed: 4, ..Impairment::default() };
-    let builder = TouSocket::builder().with_impairment(Direction::Send, lossy);
+    let builder = TouSocket::builder()
+        .with_connection(small_segments())
+        .with_impairment(Direction::Send, lossy);
     let listener = TouListener::bind(LOCAL).unwrap();
     let addr = listener.local_addr().unwrap();
     let sender = thread::spawn(move || {

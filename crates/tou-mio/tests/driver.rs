@@ -104,6 +104,7 @@ fn data_gets_through_a_bad_network() {
     };
     let builder = |seed| {
         TouSocket::builder()
+            .with_connection(small_segments())
             .with_impairment(Direction::Send, bad(seed))
             .with_impairment(Direction::Receive, bad(seed + 1))
     };
@@ -122,6 +123,7 @@ fn a_segment_checksum_catches_flipped_bits() {
     let builder = || {
         TouSocket::builder()
             .with_endpoint(Arc::clone(&config))
+            .with_connection(small_segments())
             .with_impairment(Direction::Send, noisy.clone())
     };
     let Pair { client, server, .. } = pair_of(builder(), builder());
@@ -146,7 +148,10 @@ fn transfer_both_ways(client: &TouStream, server: &TouStream, len: usize) {
 fn two_sockets_that_were_punched_through_open_simultaneously() {
     let udp: [UdpSocket; 2] = core::array::from_fn(|_| UdpSocket::bind(LOCAL).unwrap());
     let addrs = udp.each_ref().map(|socket| socket.local_addr().unwrap());
-    let sockets = udp.map(|socket| TouSocket::from_udp(socket).unwrap());
+    // Each has sent its SYN before the other's arrives.
+    let far = Impairment { delay: Duration::from_millis(50), ..Impairment::default() };
+    let builder = || TouSocket::builder().with_impairment(Direction::Send, far.clone());
+    let sockets = udp.map(|socket| builder().from_udp(socket).unwrap());
     let ports = [Port::new(1_001).unwrap(), Port::new(1_002).unwrap()];
     let [one, two] = [0, 1].map(|side| {
         let socket = sockets[side].clone();

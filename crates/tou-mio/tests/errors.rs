@@ -116,18 +116,19 @@ fn after_shutdown_writing_is_a_broken_pipe_and_reading_ends() {
 fn shutdown_ends_calls_that_wait_in_other_threads() {
     let Pair { client, server, .. } = pair();
     thread::scope(|scope| {
-        // One leads and one follows.
+        // Of the readers one leads and one follows.
         let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| (&client).read(&mut [0]))).collect();
-        let writer = scope.spawn(|| (&server).write_all(&vec![1; 64 << 20]));
+        let writer = scope.spawn(|| (&client).write_all(&vec![1; 64 << 20]));
         thread::sleep(SHORT);
-        client.shutdown(Shutdown::Read).unwrap();
+        client.shutdown(Shutdown::Both).unwrap();
         for reader in readers {
             assert_eq!(reader.join().unwrap().unwrap(), 0);
         }
-        server.shutdown(Shutdown::Write).unwrap();
         assert_eq!(writer.join().unwrap().unwrap_err().kind(), ErrorKind::BrokenPipe);
     });
-    server.abort();
+    client.abort();
+    let error = std::io::copy(&mut &server, &mut std::io::sink()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]

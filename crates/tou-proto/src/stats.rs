@@ -70,6 +70,8 @@ pub struct ConnectionInfo {
     pub min_rtt: Option<Duration>,
     /// Retransmission timeout, backoff included.
     pub rto: Duration,
+    /// Retransmission timeouts since something new was last acknowledged.
+    pub timeouts_in_a_row: u32,
     /// Congestion window in bytes.
     pub cwnd: u64,
     /// Slow-start threshold in bytes; `u64::MAX` before the first loss.
@@ -86,6 +88,8 @@ pub struct ConnectionInfo {
     pub rcv_wnd: u64,
     /// Bytes of data a segment carries at most, options already taken off.
     pub mss: u64,
+    /// The MSS this side announced.
+    pub announced_mss: u16,
     /// The MSS the peer announced, or the default of RFC 9293 §3.7.1.
     pub peer_mss: u16,
     /// Shift of the windows the peer offers, and of ours; zero without scaling.

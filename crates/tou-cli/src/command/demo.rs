@@ -13,12 +13,13 @@ use tou_mio::TouSocket;
 use tou_udp::Direction;
 
 use self::data::Source;
-use self::transfer::{Pair, Transfer};
+use self::transfer::{Transfer, transfer};
 use super::with_log;
 use crate::failure::Failure;
 use crate::format;
 use crate::log::Log;
 use crate::options::{Chances, CommonOptions, Role};
+use crate::relay::connection_failure;
 use crate::stats::Page;
 use crate::value;
 
@@ -61,26 +62,34 @@ fn show(demo: &Demo, log: &Log, source: Source) -> Result<(), Failure> {
         [bind(common, log, Role::Listener)?, bind(common, log, Role::Connector)?];
     say(&format!("sending {title} from {} to {}", client.local_addr(), server.local_addr()))?;
     say(&format!("network, each way: {}", common.impairment.describe(CHANCES)))?;
-    let result = Pair::connect(&server, &client).and_then(|pair| {
-        let result = pair.transfer(source, &bar);
-        bar.finish_and_clear();
-        if let Ok(transfer) = &result {
-            say(&summary(transfer, &client, &server))?;
-        }
-        if common.stats {
-            let mut page = Page::default();
-            page.section("SENDER");
-            page.connection(&pair.sender, result.as_ref().ok().and_then(|transfer| transfer.live));
-            page.socket(&client);
-            page.section("RECEIVER");
-            page.connection(&pair.receiver, None);
-            page.socket(&server);
-            page.show();
-        }
-        result
-    });
+    let transfer = transfer(&client, &server, source, &bar);
     bar.finish_and_clear();
-    if result?.is_equal() { Ok(()) } else { Err(Failure::new("what arrived is not what was sent")) }
+    if let Ok(transfer) = &transfer {
+        say(&summary(transfer, &client, &server)?)?;
+    }
+    if common.stats {
+        stats(transfer.as_ref().ok(), &client, &server);
+    }
+    if transfer?.is_equal() {
+        Ok(())
+    } else {
+        Err(Failure::new("what arrived is not what was sent"))
+    }
+}
+
+fn stats(transfer: Option<&Transfer>, client: &TouSocket, server: &TouSocket) {
+    let mut page = Page::default();
+    page.section("SENDER");
+    if let Some(transfer) = transfer {
+        page.connection(&transfer.sender, transfer.live);
+    }
+    page.socket(client);
+    page.section("RECEIVER");
+    if let Some(transfer) = transfer {
+        page.connection(&transfer.receiver, None);
+    }
+    page.socket(server);
+    page.show();
 }
 
 fn bind(common: &CommonOptions, log: &Log, role: Role) -> Result<TouSocket, Failure> {
@@ -107,8 +116,9 @@ fn progress_bar(common: &CommonOptions, size: Option<u64>) -> ProgressBar {
     }
 }
 
-fn summary(transfer: &Transfer, client: &TouSocket, server: &TouSocket) -> String {
-    let Transfer { sent, received, time, counters, .. } = transfer;
+fn summary(transfer: &Transfer, client: &TouSocket, server: &TouSocket) -> Result<String, Failure> {
+    let Transfer { sender, sent, received, time, .. } = transfer;
+    let counters = sender.info().map_err(|error| connection_failure(&error, sender))?.counters;
     let mut lines = Vec::new();
     let mut line = |name: &str, value: String| lines.push(format!("{name:<18} {value}"));
     line("sent", format::bytes(sent.bytes));
@@ -150,7 +160,7 @@ fn summary(transfer: &Transfer, client: &TouSocket, server: &TouSocket) -> Strin
     line("SHA-256, received", format::hex(&received.sha256));
     let verdict = if transfer.is_equal() { "equal" } else { "DIFFERENT" };
     line("result", verdict.to_owned());
-    lines.join("\n")
+    Ok(lines.join("\n"))
 }
 
 /// Writes a line to standard output.

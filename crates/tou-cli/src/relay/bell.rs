@@ -1,6 +1,5 @@
 //! A bell: one thread waits, any other rings.
 
-use core::time::Duration;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Remembers that it was rung until somebody has waited for it.
@@ -23,13 +22,6 @@ impl Bell {
         let rung = self.rings.wait_while(is_rung, |is_rung| !*is_rung);
         *rung.unwrap_or_else(PoisonError::into_inner) = false;
     }
-
-    /// Waits until it rings, or the time has passed.
-    pub(crate) fn wait_for(&self, time: Duration) {
-        let is_rung = self.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let rung = self.rings.wait_timeout_while(is_rung, time, |is_rung| !*is_rung);
-        *rung.unwrap_or_else(PoisonError::into_inner).0 = false;
-    }
 }
 
 #[cfg(test)]
@@ -44,7 +36,6 @@ mod tests {
         bell.ring();
         bell.ring();
         bell.wait();
-        bell.wait_for(Duration::from_millis(1));
         thread::scope(|scope| {
             scope.spawn(|| bell.wait());
             bell.ring();

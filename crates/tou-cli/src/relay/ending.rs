@@ -11,14 +11,11 @@ use std::sync::Arc;
 
 use tou_mio::TouStream;
 use tou_proto::{ConnectionInfo, State};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::bell::Bell;
 use super::connection_failure;
 use crate::failure::Failure;
-
-/// How often something is looked at that no readiness tells of.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The longest stay after all is done.
 const MAX_STAY: Duration = Duration::from_secs(3);
@@ -30,30 +27,22 @@ pub(crate) fn finish(stream: &TouStream, written: u64) -> Result<Duration, Failu
     let bell = Arc::new(Bell::default());
     let hook_bell = Arc::clone(&bell);
     stream.set_ready_hook(Some(move |_| hook_bell.ring()));
-    let gone = |error| connection_failure(&error, stream);
-    let soft_errors = stream.info().map_err(gone)?.counters.soft_errors;
     loop {
-        let info = stream.info().map_err(gone)?;
-        let has_all = info.counters.bytes_acked >= written;
+        let info = stream.info().map_err(|error| connection_failure(&error, stream))?;
         match info.state {
             State::TimeWait => return Ok(stay(&info)),
-            State::Closed => {
-                let Ok(Some(error)) = stream.take_error() else { return Ok(Duration::ZERO) };
-                if has_all && error.kind() == ErrorKind::TimedOut {
-                    warn!("the peer has all the data, but never confirmed the end");
-                    return Ok(Duration::ZERO);
-                }
-                return Err(connection_failure(&error, stream));
-            }
-            // Its data is here, ours is there, and its host says that it has
-            // gone: the last acknowledgment was lost.
-            _ if has_all && info.counters.soft_errors > soft_errors => {
-                debug!("the peer has gone, with all the data");
-                return Ok(Duration::ZERO);
-            }
-            _ => bell.wait_for(LOOK),
+            State::Closed => break,
+            _ => bell.wait(),
         }
     }
+    let Ok(Some(error)) = stream.take_error() else { return Ok(Duration::ZERO) };
+    let has_all = stream.info().is_ok_and(|info| info.counters.bytes_acked >= written);
+    if has_all && error.kind() == ErrorKind::TimedOut {
+        // Its data is here and ours is there: only its last word is missing.
+        warn!("the peer has all the data, but never confirmed the end");
+        return Ok(Duration::ZERO);
+    }
+    Err(connection_failure(&error, stream))
 }
 
 /// Long enough for the peer's next retransmission of its FIN; for a few of

@@ -6,9 +6,11 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tou_mio::{Builder, TouListener, TouSocket, TouStream};
+use tou_proto::ConnectionConfig;
 
 /// Long enough for anything that is going to happen.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -41,6 +43,12 @@ pub(crate) fn pair_of(client: Builder, server: Builder) -> Pair {
         stream.set_write_timeout(Some(LONG)).unwrap();
     }
     Pair { client, server, listener }
+}
+
+/// Segments as on Ethernet: the loopback interface takes much larger ones, too
+/// few for a network to be bad to.
+pub(crate) fn small_segments() -> Arc<ConnectionConfig> {
+    tou_mio::default_connection_config().with_max_mss(1_452).build().unwrap()
 }
 
 /// A server on a thread of its own that echoes what `clients` clients send.

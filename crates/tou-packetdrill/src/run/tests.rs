@@ -507,7 +507,7 @@ fn every_mutation_of_a_script_that_passes_fails() {
     );
     passes(&source);
     let script = parse(&source, &Defines::new()).unwrap().script;
-    let mutants = mutate::mutations(&script);
+    let mutants = mutate::mutations(&script, Mode::Default);
     assert_eq!(mutants.len(), 3 + 4 + 4);
     for mutant in mutants {
         let verdict = Runner::run(toy(), &mutant, Mode::Default, Limits::default());

@@ -78,6 +78,11 @@ impl Connection {
         }
     }
 
+    /// An acknowledgment is owed now.
+    pub(crate) fn is_ack_due(&self) -> bool {
+        self.acks.is_due()
+    }
+
     /// Before the connection is established there is only the SYN.
     fn schedule_syn(&self) -> Decision {
         let syn = self.snd.iss..self.snd.iss + 1;

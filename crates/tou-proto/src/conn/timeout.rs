@@ -17,10 +17,10 @@ impl Connection {
         if matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
             return None;
         }
-        let pacing = match self.schedule(now) {
+        let pacing = self.pacer.wait(now).and_then(|_| match self.schedule(now) {
             Decision::WaitUntil(at) => Some(at),
             _ => None,
-        };
+        });
         [
             self.recovery_deadline(),
             self.acks.deadline(),

@@ -1,9 +1,13 @@
 //! The user's calls for data (RFC 9293 §3.10.2, §3.10.3), and what the user is
 //! told.
 
+use alloc::sync::Arc;
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use crate::cc::Controller;
+use crate::config::Keepalive;
 use crate::error::{ConnectionError, ReadError, WriteError};
 use crate::time::Instant;
 
@@ -246,6 +250,18 @@ impl Connection {
     pub fn set_nodelay(&mut self, now: Instant, nodelay: bool) {
         self.flags.nodelay = nodelay;
         self.settle(now);
+    }
+
+    /// Changes when and how often the idle peer is asked whether it is there
+    /// (RFC 9293 §3.8.4).
+    pub fn set_keepalive(&mut self, keepalive: Option<Keepalive>) {
+        Arc::make_mut(&mut self.config).fields.keepalive = keepalive;
+        self.keepalive_probes = 0;
+    }
+
+    /// Changes how long data may stay unacknowledged (RFC 9293 §3.8.3).
+    pub fn set_user_timeout(&mut self, timeout: Duration) {
+        Arc::make_mut(&mut self.config).fields.user_timeout = timeout;
     }
 
     /// While corked only full segments are sent, or what has waited 200 ms.

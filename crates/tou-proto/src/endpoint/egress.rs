@@ -22,8 +22,11 @@ impl Endpoint {
                 segments: 1,
             });
         }
-        while let Some(slot) = self.ready.pop_front() {
-            let Some(entry) = self.slots.get_mut(slot) else { continue };
+        while let Some(id) = self.ready.pop_front() {
+            let slot = id.slot;
+            let Some(entry) = self.slots.get_mut(slot).filter(|entry| entry.id(slot) == id) else {
+                continue;
+            };
             entry.is_ready = false;
             let path = self.paths.get(entry.peer);
             let transmit = entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| {

@@ -56,21 +56,28 @@ impl Events {
 
     /// A connection's owner has given it up.
     pub(super) fn forget(&mut self, conn: ConnId) {
-        if self.pending.remove(&conn).is_some() {
-            // It stands in the queue only as long as something is pending.
-            self.queue.retain(|subject| !matches!(subject, Subject::Connection(id) if *id == conn));
-        }
+        // The queue still names it, and nothing is pending when its turn comes.
+        self.pending.remove(&conn);
     }
 
     /// The next event.
     pub(super) fn pop(&mut self) -> Option<Event> {
-        let conn = match *self.queue.front()? {
-            Subject::Listener(listener) => {
-                self.queue.pop_front();
-                return Some(Event::Incoming(listener));
-            }
-            Subject::Connection(conn) => conn,
-        };
+        loop {
+            match *self.queue.front()? {
+                Subject::Listener(listener) => {
+                    self.queue.pop_front();
+                    return Some(Event::Incoming(listener));
+                }
+                Subject::Connection(conn) => match self.pop_of(conn) {
+                    Some(event) => return Some(event),
+                    None => self.queue.pop_front(),
+                },
+            };
+        }
+    }
+
+    /// The next event of the connection at the front of the queue.
+    fn pop_of(&mut self, conn: ConnId) -> Option<Event> {
         let pending = self.pending.get_mut(&conn)?;
         let happened = &mut pending.happened;
         let event = if core::mem::take(&mut happened.connected) {

@@ -90,6 +90,11 @@ impl Listeners {
         Some(ListenerId { slot, generation })
     }
 
+    pub(super) fn get(&self, id: ListenerId) -> Option<&Listener> {
+        let listener = self.slab.get(id.slot as usize)?;
+        (listener.generation == id.generation).then_some(listener)
+    }
+
     pub(super) fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
         let listener = self.slab.get_mut(id.slot as usize)?;
         (listener.generation == id.generation).then_some(listener)
@@ -100,6 +105,11 @@ impl Listener {
     /// Whether another connection may be begun.
     pub(super) fn has_room(&self) -> bool {
         self.embryonic + self.ready.len() < self.backlog
+    }
+
+    /// Connections being opened, and waiting to be accepted.
+    pub(super) fn backlog(&self) -> (usize, usize) {
+        (self.embryonic, self.ready.len())
     }
 
     /// A connection was begun.

@@ -79,8 +79,9 @@ pub struct Endpoint {
     time_waits: TimeWaits,
     strays: StrayReplies,
     deadlines: Deadlines,
-    /// Connections that may have something to send, in turn.
-    ready: VecDeque<u32>,
+    /// Connections that may have something to send, in turn. It may name some
+    /// that are gone.
+    ready: VecDeque<ConnId>,
     events: Events,
     counters: EndpointCounters,
 }

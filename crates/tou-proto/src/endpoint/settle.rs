@@ -25,7 +25,7 @@ impl Endpoint {
         entry.deadline = self.deadlines.update(slot, entry.deadline, deadline);
         if !entry.is_ready && entry.conn.wants_transmit(now) {
             entry.is_ready = true;
-            self.ready.push_back(slot);
+            self.ready.push_back(entry.id(slot));
         }
     }
 
@@ -97,9 +97,6 @@ impl Endpoint {
         let Some(id) = self.slots.id(slot) else { return };
         let Some(entry) = self.slots.remove(slot) else { return };
         self.deadlines.remove(slot, entry.deadline);
-        if entry.is_ready {
-            self.ready.retain(|ready| *ready != slot);
-        }
         self.events.forget(id);
         if entry.is_keyed
             && let Some(path) = self.paths.get(entry.peer)

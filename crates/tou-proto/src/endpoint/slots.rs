@@ -43,6 +43,11 @@ pub(super) enum Stage {
 }
 
 impl Slot {
+    /// The handle of the connection, which is in `slot`.
+    pub(super) fn id(&self, slot: u32) -> ConnId {
+        ConnId { slot, generation: self.generation }
+    }
+
     fn is_named_by(&self, id: ConnId) -> bool {
         self.generation == id.generation && self.stage != Stage::Orphan
     }
@@ -87,7 +92,7 @@ impl Slots {
 
     /// The handle of the connection in `slot`.
     pub(super) fn id(&self, slot: u32) -> Option<ConnId> {
-        self.get(slot).map(|entry| ConnId { slot, generation: entry.generation })
+        self.get(slot).map(|entry| entry.id(slot))
     }
 
     /// The user's connection that `id` names.

@@ -2,18 +2,20 @@
 
 use alloc::sync::Arc;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::ConnectionConfig;
-use crate::conn::Connection;
+use crate::config::{ConnectionConfig, Keepalive};
+use crate::conn::{Connection, State};
 use crate::error::{ConnectError, ListenError, ReadError, UnknownConnection, WriteError};
 use crate::event::Event;
 use crate::id::{ConnId, ListenerId, Port};
 use crate::stats::ConnectionInfo;
 use crate::time::Instant;
 
-use super::demux::Key;
+use super::demux::{Key, Target};
+use super::listener::Listener;
 use super::slots::Stage;
 use super::{Endpoint, Remote, ports};
 
@@ -167,8 +169,7 @@ impl Endpoint {
         conn: ConnId,
         out: &mut [u8],
     ) -> Result<usize, ReadError> {
-        let read = |conn: &mut Connection, now| conn.read(now, out);
-        self.with(now, conn, read).unwrap_or(Err(ReadError::UnknownConnection))
+        self.with_reader(now, conn, |conn, now| conn.read(now, out))
     }
 
     /// The next run of received data, at most `max` bytes, without copying;
@@ -182,8 +183,7 @@ impl Endpoint {
         conn: ConnId,
         max: usize,
     ) -> Result<Option<Bytes>, ReadError> {
-        let read = |conn: &mut Connection, now| conn.read_chunk(now, max);
-        self.with(now, conn, read).unwrap_or(Err(ReadError::UnknownConnection))
+        self.with_reader(now, conn, |conn, now| conn.read_chunk(now, max))
     }
 
     /// Copies received data out and leaves it.
@@ -262,6 +262,32 @@ impl Endpoint {
         self.with(now, conn, |conn, now| conn.set_cork(now, cork))
     }
 
+    /// Changes when and how often the idle peer is asked whether it is there.
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn set_keepalive(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        keepalive: Option<Keepalive>,
+    ) -> Result<(), UnknownConnection> {
+        self.with(now, conn, |conn, _| conn.set_keepalive(keepalive))
+    }
+
+    /// Changes how long data may stay unacknowledged.
+    ///
+    /// # Errors
+    /// If the handle names no connection.
+    pub fn set_user_timeout(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        timeout: Duration,
+    ) -> Result<(), UnknownConnection> {
+        self.with(now, conn, |conn, _| conn.set_user_timeout(timeout))
+    }
+
     /// A snapshot of the connection.
     #[must_use]
     pub fn info(&self, conn: ConnId) -> Option<ConnectionInfo> {
@@ -274,6 +300,42 @@ impl Endpoint {
         let slot = self.slots.find(conn)?;
         let addr = self.paths.get(slot.peer)?.addr;
         Some((Remote { addr, port: slot.peer_port }, slot.local_port))
+    }
+
+    /// How many connections of a listener are being opened, and how many wait to
+    /// be accepted.
+    #[must_use]
+    pub fn backlog(&self, listener: ListenerId) -> Option<(usize, usize)> {
+        self.listeners.get(listener).map(Listener::backlog)
+    }
+
+    /// The state of whatever has this name now: a connection, held or not, what
+    /// remains of one in TIME-WAIT, or a listener.
+    #[must_use]
+    pub fn state_of(&self, remote: Remote, local_port: Port) -> State {
+        let target = self.paths.find(remote.addr).and_then(|peer| {
+            self.demux.find(&Key { peer, peer_port: remote.port, local_port })
+        });
+        match target {
+            Some(Target::Connection(slot)) => {
+                self.slots.get(slot).map_or(State::Closed, |slot| slot.conn.state())
+            }
+            Some(Target::TimeWait(_)) => State::TimeWait,
+            None if self.listeners.find(local_port).is_some() => State::Listen,
+            None => State::Closed,
+        }
+    }
+
+    /// Forgets what remains of a connection in TIME-WAIT, so that its name can be
+    /// used at once; returns whether there was something. Old duplicates may then
+    /// disturb a new connection (RFC 9293 §3.4.2): for tests and administrators.
+    pub fn forget(&mut self, remote: Remote, local_port: Port) -> bool {
+        let target = self.paths.find(remote.addr).and_then(|peer| {
+            self.demux.find(&Key { peer, peer_port: remote.port, local_port })
+        });
+        let Some(Target::TimeWait(slot)) = target else { return false };
+        self.forget_time_wait(slot);
+        true
     }
 
     /// The next event.
@@ -299,6 +361,23 @@ impl Endpoint {
         let is_syn = header.flags.contains(SegmentFlags::SYN)
             && !header.flags.intersects(SegmentFlags::ACK | SegmentFlags::RST);
         is_known || (is_syn && self.listeners.find(header.dst_port).is_some())
+    }
+
+    /// Runs a reading verb. The only thing that reading may bring about is an
+    /// acknowledgment with a larger window.
+    fn with_reader<T>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        verb: impl FnOnce(&mut Connection, Instant) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let now = self.advance(now);
+        let slot = self.slots.find_mut(id).ok_or(ReadError::UnknownConnection)?;
+        let result = verb(&mut slot.conn, now);
+        if slot.conn.is_ack_due() && !slot.is_ready {
+            self.settle(now, id.slot);
+        }
+        result
     }
 
     /// Runs `verb`, after which the handle names nothing.

@@ -29,8 +29,8 @@ use tou_proto::wire::{
     Checksum, SackBlock, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps,
 };
 use tou_proto::{
-    ConnId, ConnectionConfig, Ecn, EndpointConfig, Event, Instant, ListenerId, Port, ReceivedBatch,
-    Remote, SeqNumber, State,
+    ConnId, ConnectError, ConnectionConfig, Ecn, EndpointConfig, Event, Instant, ListenerId, Port,
+    ReceivedBatch, Remote, SeqNumber, State,
 };
 
 use self::seg::Relative;
@@ -128,10 +128,18 @@ impl Script {
     /// # Panics
     /// If it cannot.
     pub fn connect(&mut self) -> ConnId {
+        self.try_connect().expect("it may connect")
+    }
+
+    /// The same, where it may be that it cannot.
+    ///
+    /// # Errors
+    /// As the endpoint.
+    pub fn try_connect(&mut self) -> Result<ConnId, ConnectError> {
         self.peer_port = port(Self::SERVER_PORT);
         self.local_port = port(Self::CLIENT_PORT);
         let remote = Remote { addr: self.peer, port: self.peer_port };
-        self.host.connect(remote, Some(self.local_port)).expect("it may connect")
+        self.host.connect(remote, Some(self.local_port))
     }
 
     /// Opens a connection from the peer's side, with the options of `syn`, and

@@ -108,9 +108,8 @@ pub fn rst_ack(seq: u32, ack: u32) -> Seg {
 /// it are in segments that only have a length.
 #[must_use]
 pub fn pattern(position: u32, len: usize) -> Vec<u8> {
-    let octet =
-        |at: u32| at.wrapping_mul(167).rotate_right(5).to_be_bytes()[3] ^ at.to_be_bytes()[3];
-    (0..len).zip(position..).map(|(_, at)| octet(at)).collect()
+    let octet = |at: u32| (at.wrapping_mul(0x9E37_79B1) >> 24).to_be_bytes()[3];
+    (0..).map(|index: u32| octet(position.wrapping_add(index))).take(len).collect()
 }
 
 impl Seg {
@@ -137,6 +136,12 @@ impl Seg {
     pub fn with(mut self, flags: SegmentFlags) -> Self {
         self.flags |= flags;
         self
+    }
+
+    /// Whether it has all of these flags.
+    #[must_use]
+    pub fn has(&self, flags: SegmentFlags) -> bool {
+        self.flags.contains(flags)
     }
 
     /// PSH as well; when expected, PSH is then looked at.

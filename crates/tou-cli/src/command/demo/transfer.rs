@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 use tou_mio::{ConnectOptions, TouSocket, TouStream};
-use tou_proto::{ConnectionCounters, ConnectionInfo, Instant, Port, Remote};
+use tou_proto::{ConnectionInfo, Instant, Port, Remote};
 use tou_udp::Clock;
 
 use super::data::Source;
@@ -23,13 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is sent and received at once.
 const CHUNK: usize = 256 << 10;
 
-/// The two ends of a connection.
-#[derive(Debug)]
-pub(super) struct Pair {
-    pub(super) sender: TouStream,
-    pub(super) receiver: TouStream,
-}
-
 /// One side's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -38,14 +31,14 @@ pub(super) struct Seen {
 }
 
 /// What became of the data.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Transfer {
+    pub(super) sender: TouStream,
+    pub(super) receiver: TouStream,
     pub(super) sent: Seen,
     pub(super) received: Seen,
     /// From the first byte sent to the end received.
     pub(super) time: Duration,
-    /// The sender's.
-    pub(super) counters: ConnectionCounters,
     /// The sender's connection when it had written the last byte.
     pub(super) live: Option<ConnectionInfo>,
 }
@@ -57,43 +50,39 @@ impl Transfer {
     }
 }
 
-impl Pair {
-    /// Connects `client` to `server`.
-    pub(super) fn connect(server: &TouSocket, client: &TouSocket) -> Result<Self, Failure> {
-        let cannot = |error| Failure::cannot("connect", &error);
-        let listener = server.listen().map_err(cannot)?;
-        let addr = server.local_addr();
-        let Some(port) = Port::new(addr.port()) else {
-            return Err(Failure::new("the system gave no port"));
-        };
-        let options = ConnectOptions::new().with_timeout(CONNECT_TIMEOUT);
-        let sender = client.connect_with(Remote { addr, port }, &options).map_err(cannot)?;
-        // The handshake's last segment may be lost and come later.
-        listener.set_accept_timeout(Some(CONNECT_TIMEOUT)).map_err(cannot)?;
-        let (receiver, _) = listener.accept().map_err(cannot)?;
-        Ok(Self { sender, receiver })
-    }
-
-    /// Sends all of `source` from one end to the other.
-    pub(super) fn transfer(&self, source: Source, bar: &ProgressBar) -> Result<Transfer, Failure> {
-        let Self { sender, receiver } = self;
-        let clock = Clock::start();
-        thread::scope(|scope| {
-            let receiving = scope.spawn(move || {
-                let seen = receive(receiver, bar).inspect_err(|_| receiver.abort())?;
-                Ok((seen, clock.now().saturating_since(Instant::ZERO)))
-            });
-            let sending = send(sender, source).inspect_err(|_| sender.abort());
-            let receiving = receiving
-                .join()
-                .unwrap_or_else(|_| Err(Failure::new("the receiving thread has failed")));
-            let (sent, live) = sending?;
-            let (received, time) = receiving?;
-            finish(sender, sent.bytes)?;
-            let info = sender.info().map_err(|error| connection_failure(&error, sender))?;
-            Ok(Transfer { sent, received, time, counters: info.counters, live })
-        })
-    }
+/// Sends all of `source` from `client` to `server`.
+pub(super) fn transfer(
+    client: &TouSocket,
+    server: &TouSocket,
+    source: Source,
+    bar: &ProgressBar,
+) -> Result<Transfer, Failure> {
+    let cannot = |error| Failure::cannot("connect", &error);
+    let listener = server.listen().map_err(cannot)?;
+    let addr = server.local_addr();
+    let port = Port::new(addr.port()).ok_or_else(|| Failure::new("the system gave no port"))?;
+    let options = ConnectOptions::new().with_timeout(CONNECT_TIMEOUT);
+    let sender = client.connect_with(Remote { addr, port }, &options).map_err(cannot)?;
+    let clock = Clock::start();
+    thread::scope(|scope| {
+        let receiving = scope.spawn(|| {
+            let (receiver, _) = listener.accept().map_err(cannot)?;
+            let seen = receive(&receiver, bar).inspect_err(|_| receiver.abort())?;
+            Ok((receiver, seen, clock.now().saturating_since(Instant::ZERO)))
+        });
+        let sending = send(&sender, source).inspect_err(|_| {
+            sender.abort();
+            // Perhaps nothing was accepted yet.
+            let _ = server.close(Duration::ZERO);
+        });
+        let received = receiving.join();
+        let received =
+            received.unwrap_or_else(|_| Err(Failure::new("the receiving thread has failed")));
+        let (sent, live) = sending?;
+        let (receiver, received, time) = received?;
+        finish(&sender, sent.bytes)?;
+        Ok(Transfer { sender, receiver, sent, received, time, live })
+    })
 }
 
 fn send(stream: &TouStream, mut source: Source) -> Result<(Seen, Option<ConnectionInfo>), Failure> {
