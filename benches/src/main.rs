@@ -3,6 +3,7 @@
 mod instructions;
 mod loopback;
 mod memory;
+mod paths;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ enum Command {
     /// Instructions for one data segment through both ends, in memory
     /// (needs valgrind).
     Instructions(instructions::Args),
+    /// Goodput over simulated paths, in virtual time.
+    Paths(paths::Args),
     /// Kernel TCP against tou over loopback, in turns.
     Loopback(loopback::Args),
     /// The reading side of `loopback`.
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     match Args::parse().command {
         Command::Memory(args) => memory::run(&args),
         Command::Instructions(args) => instructions::run(&args),
+        Command::Paths(args) => paths::run(&args),
         Command::Loopback(args) => loopback::run(&args),
         Command::Sink(args) => loopback::sink(&args),
     }

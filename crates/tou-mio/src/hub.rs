@@ -173,7 +173,6 @@ impl Hub {
             seat.tell(Ready::BOTH, signals);
         }
         wake(&mut self.progress, signals);
-        signals.stir();
     }
 
     /// Gives a stream up: gracefully, or at once with a reset.
@@ -210,13 +209,11 @@ impl Hub {
             let _ = self.pump.machine_mut().release(now, conn);
         }
         wake(&mut self.progress, signals);
-        signals.stir();
     }
 
     /// Turns events into signals.
     fn dispatch(&mut self, signals: &mut Signals) {
         while let Some(event) = self.pump.machine_mut().poll_event() {
-            signals.stir();
             match event {
                 Event::Incoming(listener) => {
                     if let Some(seat) = self.listeners.get_mut(&listener) {

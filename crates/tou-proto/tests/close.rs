@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use tou_proto::wire::SegmentFlags;
-use tou_proto::{ConnId, ConnectionError, Event, ReadError, State, WriteError};
+use tou_proto::{ConnId, ConnectionError, Event, ReadError, Remote, State, WriteError};
 use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, syn, syn_ack};
 use tou_sim::{Manners, Pair, Talk, presets};
 
@@ -289,6 +289,20 @@ fn time_wait_acknowledges_the_fin_again_and_ends() {
 }
 
 #[test]
+fn time_wait_can_be_forgotten() {
+    let (mut script, _) = in_time_wait();
+    let remote = Remote { addr: script.peer, port: script.peer_port };
+    let local_port = script.local_port;
+    let (_, endpoint) = script.host.endpoint_mut();
+    assert_eq!(endpoint.state_of(remote, local_port), State::TimeWait);
+    assert!(endpoint.forget(remote, local_port));
+    assert!(!endpoint.forget(remote, local_port));
+    assert_eq!(endpoint.state_of(remote, local_port), State::Listen);
+    script.inject(fin(1, 2));
+    script.expect(rst(2));
+}
+
+#[test]
 fn time_wait_ignores_resets() {
     // RFC 1337: they might be old.
     let (mut script, _) = in_time_wait();
@@ -321,6 +335,23 @@ fn earlier_syn_in_time_wait_is_only_acknowledged() {
     script.expect(ack(2, 2));
     script.inject(syn(0).with(SegmentFlags::FIN));
     script.expect(ack(2, 2));
+}
+
+#[test]
+fn timestamps_tell_a_new_syn_from_an_old_one() {
+    // RFC 6191: a later timestamp counts, whatever the sequence number says.
+    let config = presets::plain_builder().with_timestamps(true).build().unwrap();
+    for (tsval, is_new) in [(5_000, true), (999, false)] {
+        let mut script = Script::with_connection(config.clone());
+        let conn = script.establish(syn(0).ts(1_000, 0));
+        script.host.close(conn).unwrap();
+        script.expect(fin(1, 1));
+        script.inject(fin(1, 2));
+        script.expect(ack(2, 2));
+        script.inject(syn(u32::MAX - 5_000).ts(tsval, 0));
+        let (answer, _) = script.take_output().pop().unwrap();
+        assert_eq!(answer.flags.contains(SegmentFlags::SYN), is_new);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use tou_proto::cc::CongestionControl;
+use tou_proto::wire::Checksum;
 use tou_proto::{ConnectionConfig, EndpointConfig};
 use tou_sim::{Knobs, Manners, Pair, Talk};
 
@@ -21,6 +22,8 @@ struct Scenario {
     to_server: Knobs,
     to_client: Knobs,
     batch: bool,
+    ipv6: bool,
+    checksum: Checksum,
     before_wrap: Option<u32>,
 }
 
@@ -49,11 +52,12 @@ fn whatever_the_network_does_both_hear_what_the_other_said() {
 fn holds(scenario: Scenario) {
     let Scenario { client, server, .. } = &scenario;
     let mut builder = Pair::builder(scenario.seed)
-        .client(client.config())
-        .server(server.config())
+        .client(client.config(scenario.checksum))
+        .server(server.config(scenario.checksum))
         .to_server(scenario.to_server.clone())
         .to_client(scenario.to_client.clone())
-        .batch(scenario.batch);
+        .batch(scenario.batch)
+        .ipv6(scenario.ipv6);
     if let Some(octets) = scenario.before_wrap {
         builder = builder.isns_before_wrap(octets);
     }
@@ -75,7 +79,8 @@ fn holds(scenario: Scenario) {
     for id in [pair.client, pair.server] {
         let endpoint = pair.world.host(id).endpoint();
         assert_eq!((endpoint.connection_count(), endpoint.unfinished_count()), (0, 0));
-        assert_eq!(endpoint.counters().malformed_segments, 0);
+        let counters = endpoint.counters();
+        assert_eq!((counters.malformed_segments, counters.bad_checksums), (0, 0));
     }
 }
 
@@ -90,7 +95,7 @@ fn words(who: u32, len: usize) -> Vec<u8> {
 }
 
 impl Party {
-    fn config(&self) -> Arc<EndpointConfig> {
+    fn config(&self, checksum: Checksum) -> Arc<EndpointConfig> {
         let congestion = if self.reno { CongestionControl::Reno } else { CongestionControl::Cubic };
         let connection = ConnectionConfig::builder()
             .with_timestamps(self.timestamps)
@@ -105,7 +110,12 @@ impl Party {
             .with_connect_timeout(DAY)
             .build()
             .unwrap();
-        EndpointConfig::builder().with_connection(connection).with_mtu(self.mtu).build().unwrap()
+        EndpointConfig::builder()
+            .with_connection(connection)
+            .with_mtu(self.mtu)
+            .with_checksum(checksum)
+            .build()
+            .unwrap()
     }
 }
 
@@ -199,6 +209,8 @@ impl Arbitrary for Scenario {
             to_server: arbitrary_knobs(g),
             to_client: arbitrary_knobs(g),
             batch: bool::arbitrary(g),
+            ipv6: bool::arbitrary(g),
+            checksum: pick(g, &[Checksum::Carrier, Checksum::Segment]),
             before_wrap: bool::arbitrary(g).then(|| up_to(g, 100_000)),
         }
     }

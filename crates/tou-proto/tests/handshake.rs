@@ -114,6 +114,15 @@ fn mss_follows_from_the_mtu_and_its_limits() {
 }
 
 #[test]
+fn mss_over_ipv6_leaves_room_for_the_longer_header() {
+    let mut pair = Pair::builder(1).ipv6(true).build();
+    let (client, _) = pair.connect();
+    // 1500 - 40 - 8 - 20, and 12 for timestamps.
+    assert_eq!(pair.client().info(client).unwrap().peer_mss, 1_432);
+    assert_eq!(pair.client().info(client).unwrap().mss, 1_420);
+}
+
+#[test]
 fn tiny_mss_of_the_peer_is_raised() {
     let mut script = plain();
     let conn = script.establish(syn(0).mss(1));

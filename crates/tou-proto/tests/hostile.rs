@@ -55,7 +55,6 @@ fn nothing_that_arrives_does_harm() {
     QuickCheck::new().rng(Gen::new(60)).tests(cases).max_tests(cases).quickcheck(property);
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what quickcheck wants")]
 fn survives(active: bool, options: bool, ops: Vec<Op>) {
     let config = ConnectionConfig::builder()
         .with_timestamps(options)

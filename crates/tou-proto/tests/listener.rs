@@ -88,6 +88,23 @@ fn full_backlog_drops_syns_until_there_is_room() {
 }
 
 #[test]
+fn backlog_tells_who_is_in_it() {
+    let (mut script, listener) = listening(4);
+    let backlog = |script: &Script| script.host.endpoint().backlog(listener);
+    assert_eq!(backlog(&script), Some((0, 0)));
+    script.inject(syn(0));
+    script.expect(syn_ack(0, 1));
+    assert_eq!(backlog(&script), Some((1, 0)));
+    script.inject(ack(1, 1));
+    assert_eq!(backlog(&script), Some((0, 1)));
+    script.accept();
+    assert_eq!(backlog(&script), Some((0, 0)));
+    let (now, endpoint) = script.host.endpoint_mut();
+    endpoint.close_listener(now, listener);
+    assert_eq!(backlog(&script), None);
+}
+
+#[test]
 fn half_open_connections_count_and_are_given_up() {
     let config = presets::plain_builder().with_connect_timeout(Duration::from_secs(10)).build();
     let mut script = Script::with_connection(config.unwrap());

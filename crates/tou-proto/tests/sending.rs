@@ -5,7 +5,7 @@
 
 use tou_proto::{ConnId, ConnectionConfigBuilder};
 use tou_sim::presets;
-use tou_sim::script::{Script, ack, data, syn};
+use tou_sim::script::{Script, ack, data, syn, syn_ack};
 
 fn established() -> (Script, ConnId) {
     with(|config| config)
@@ -124,6 +124,20 @@ fn initial_window_is_that_of_rfc_6928() {
     let (mut script, conn) = with(|config| config.with_initial_window(3_000));
     script.host.write(conn, &[3; 50_000]).unwrap();
     assert_eq!(script.take_output().len(), 3);
+}
+
+#[test]
+fn initial_window_is_one_segment_after_a_lost_syn() {
+    // RFC 5681 §3.1.
+    let mut script = Script::with_connection(presets::plain());
+    let conn = script.connect();
+    script.expect(syn(0));
+    script.expect_after(1_000, syn(0));
+    script.inject(syn_ack(0, 1).mss(1_000));
+    script.expect(ack(1, 1));
+    script.host.write(conn, &[3; 5_000]).unwrap();
+    script.expect(data(1, 1, vec![3; 1_000]));
+    script.expect_nothing();
 }
 
 #[test]

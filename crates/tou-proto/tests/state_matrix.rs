@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tou_proto::wire::SegmentFlags;
-use tou_proto::{ConnId, State};
+use tou_proto::{ConnId, Remote, State};
 use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, seg, syn, syn_ack};
 use tou_sim::{Seg, presets};
 
@@ -30,24 +30,24 @@ use tou_sim::{Seg, presets};
 /// SYN-RECEIVED is that of a simultaneous open; handshake.rs and reset.rs have
 /// the listener's.
 const TABLE: &str = "
-segment     CLOSED LISTEN SYN-SENT        SYN-RECEIVED   ESTABLISHED    FIN-WAIT-1    FIN-WAIT-2    CLOSE-WAIT CLOSING     LAST-ACK  TIME-WAIT
-syn         rst    sa     sa>SYN-RECEIVED sa             ack            ack           ack           ack        ack         ack       ack
-syn-ahead   rst    sa     sa>SYN-RECEIVED ack            ack            ack           ack           ack        ack         ack       *
-syn-ack     rst    rst    ack>ESTABLISHED *>ESTABLISHED  ack            ack           ack           ack        ack         ack       ack
-ack         rst    rst    -               ->ESTABLISHED  -              ->FIN-WAIT-2  -             -          ->TIME-WAIT ->CLOSED  -
-ack-unsent  rst    rst    rst             rst            ack            ack           ack           ack        ack         ack       *
-data        rst    rst    -               ->ESTABLISHED  -              ->FIN-WAIT-2  -             -          ->TIME-WAIT ->CLOSED  *
-data-old    rst    rst    -               ack            ack            ack           ack           ack        ack         ack       ack
-data-far    rst    rst    -               ack            ack            ack           ack           ack        ack         ack       ack
-fin         rst    rst    -               ack>CLOSE-WAIT ack>CLOSE-WAIT ack>TIME-WAIT ack>TIME-WAIT *          *>TIME-WAIT *>CLOSED  ack
-fin-old     rst    rst    -               ack            ack            ack           ack           ack        ack         ack       ack
-rst         -      -      -               ->CLOSED       ->CLOSED       ->CLOSED      ->CLOSED      ->CLOSED   ->CLOSED    ->CLOSED  -
-rst-ahead   -      -      -               ack            ack            ack           ack           ack        ack         ack       -
-rst-far     -      -      -               -              -              -             -             -          -           -         -
-rst-ack     -      -      ->CLOSED        ->CLOSED       ->CLOSED       ->CLOSED      ->CLOSED      ->CLOSED   ->CLOSED    ->CLOSED  -
-none        rst    -      -               -              -              -             -             -          -           -         -
-syn-fin     rst    sa     sa>SYN-RECEIVED ack            ack            ack           ack           ack        ack         ack       *
-xmas        rst    rst    -               ack>CLOSE-WAIT ack>CLOSE-WAIT ack>TIME-WAIT ack>TIME-WAIT *          *>TIME-WAIT *>CLOSED  ack
+segment    CLOSED LISTEN          SYN-SENT        SYN-RECEIVED   ESTABLISHED    FIN-WAIT-1    FIN-WAIT-2    CLOSE-WAIT CLOSING     LAST-ACK TIME-WAIT
+syn        rst    sa>SYN-RECEIVED sa>SYN-RECEIVED sa             ack            ack           ack           ack        ack         ack      ack
+syn-ahead  rst    sa>SYN-RECEIVED sa>SYN-RECEIVED ack            ack            ack           ack           ack        ack         ack      *
+syn-ack    rst    rst             ack>ESTABLISHED *>ESTABLISHED  ack            ack           ack           ack        ack         ack      ack
+ack        rst    rst             -               ->ESTABLISHED  -              ->FIN-WAIT-2  -             -          ->TIME-WAIT ->CLOSED -
+ack-unsent rst    rst             rst             rst            ack            ack           ack           ack        ack         ack      *
+data       rst    rst             -               ->ESTABLISHED  -              ->FIN-WAIT-2  -             -          ->TIME-WAIT ->CLOSED *
+data-old   rst    rst             -               ack            ack            ack           ack           ack        ack         ack      ack
+data-far   rst    rst             -               ack            ack            ack           ack           ack        ack         ack      ack
+fin        rst    rst             -               ack>CLOSE-WAIT ack>CLOSE-WAIT ack>TIME-WAIT ack>TIME-WAIT *          *>TIME-WAIT *>CLOSED ack
+fin-old    rst    rst             -               ack            ack            ack           ack           ack        ack         ack      ack
+rst        -      -               -               ->CLOSED       ->CLOSED       ->CLOSED      ->CLOSED      ->CLOSED   ->CLOSED    ->CLOSED -
+rst-ahead  -      -               -               ack            ack            ack           ack           ack        ack         ack      -
+rst-far    -      -               -               -              -              -             -             -          -           -        -
+rst-ack    -      -               ->CLOSED        ->CLOSED       ->CLOSED       ->CLOSED      ->CLOSED      ->CLOSED   ->CLOSED    ->CLOSED -
+none       rst    -               -               -              -              -             -             -          -           -        -
+syn-fin    rst    sa>SYN-RECEIVED sa>SYN-RECEIVED ack            ack            ack           ack           ack        ack         ack      *
+xmas       rst    rst             -               ack>CLOSE-WAIT ack>CLOSE-WAIT ack>TIME-WAIT ack>TIME-WAIT *          *>TIME-WAIT *>CLOSED ack
 ";
 
 #[test]
@@ -137,7 +137,7 @@ impl Here {
     }
 
     fn without(script: Script, name: &'static str) -> Self {
-        Self { script, conn: None, name, peer_next: 1, our_next: 1 }
+        Self { script, conn: None, name, peer_next: 1, our_next: 1 }.checked()
     }
 
     fn checked(self) -> Self {
@@ -194,7 +194,11 @@ impl Here {
     fn state(&self) -> String {
         match self.conn {
             Some(conn) => self.script.state(conn).to_string(),
-            None => self.name.to_owned(),
+            None => {
+                let remote = Remote { addr: self.script.peer, port: self.script.peer_port };
+                let endpoint = self.script.host.endpoint();
+                endpoint.state_of(remote, self.script.local_port).to_string()
+            }
         }
     }
 }

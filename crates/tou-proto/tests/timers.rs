@@ -69,6 +69,28 @@ fn unanswered_keepalive_probes_end_the_connection() {
 }
 
 #[test]
+fn keepalive_and_user_timeout_can_be_changed() {
+    let (mut script, conn) = with(|config| config);
+    let keepalive = Keepalive { idle: Duration::from_secs(3), ..Keepalive::default() };
+    let (now, endpoint) = script.host.endpoint_mut();
+    endpoint.set_keepalive(now, conn, Some(keepalive)).unwrap();
+    script.expect_after(3_000, ack(0, 1));
+    script.inject(ack(1, 1));
+    let (now, endpoint) = script.host.endpoint_mut();
+    endpoint.set_keepalive(now, conn, None).unwrap();
+    endpoint.set_user_timeout(now, conn, Duration::from_secs(5)).unwrap();
+    script.expect_silence(100_000);
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
+    script.advance(4_999);
+    assert_eq!(script.state(conn), State::Established);
+    script.take_output();
+    script.advance(1);
+    assert_eq!(script.state(conn), State::Closed);
+    script.take_output();
+}
+
+#[test]
 fn any_segment_puts_the_keepalive_off() {
     let (mut script, _) = with_keepalive();
     script.advance(9_000);

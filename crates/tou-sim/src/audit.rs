@@ -172,7 +172,7 @@ impl Direction {
                 None => self.octets.push(*octet),
             }
         }
-        if self.fin.is_some_and(|fin| end > fin) {
+        if !payload.is_empty() && self.fin.is_some_and(|fin| end > fin) {
             return Err("data after the FIN".to_owned());
         }
         let mut end = end;
@@ -329,6 +329,9 @@ mod tests {
         assert_eq!(witness.see(1, ACK, (1, 1_001), b""), Ok(()));
         assert_eq!(witness.see(0, ACK | SegmentFlags::FIN, (1_001, 1), b"end"), Ok(()));
         assert_eq!(witness.see(0, ACK | SegmentFlags::FIN, (1_004, 1), b""), Ok(()));
+        assert_eq!(witness.see(0, ACK, (1_005, 1), b""), Ok(()), "an ACK after the FIN");
+        let late = witness.see(0, ACK, (1_004, 1), b"!");
+        assert_eq!(late, Err("data after the FIN".to_owned()));
         assert_eq!(witness.see(1, ACK, (1, 1_005), b""), Ok(()));
     }
 

@@ -10,7 +10,7 @@
 //! pair.run_until(|pair| pair.server().info(server).unwrap().recv_queue == 5);
 //! ```
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ pub struct PairBuilder {
     to_server: Knobs,
     to_client: Knobs,
     batch: bool,
+    ipv6: bool,
     before_wrap: Option<u32>,
 }
 
@@ -85,6 +86,12 @@ impl PairBuilder {
         self
     }
 
+    /// Gives the hosts IPv6 addresses.
+    pub fn ipv6(mut self, ipv6: bool) -> Self {
+        self.ipv6 = ipv6;
+        self
+    }
+
     /// Lets both sides' initial sequence numbers be this far from the wrap, if
     /// they connect at once over a path that loses neither SYN.
     ///
@@ -115,8 +122,9 @@ impl PairBuilder {
         });
         let mut world = World::new(self.seed);
         world.batch = self.batch;
-        let client = world.add_host("client", CLIENT, self.client);
-        let server = world.add_host("server", SERVER, self.server);
+        let [client, server] = if self.ipv6 { [CLIENT_V6, SERVER_V6] } else { [CLIENT, SERVER] };
+        let client = world.add_host("client", client, self.client);
+        let server = world.add_host("server", server, self.server);
         world.link_mut(client, server).knobs = self.to_server;
         world.link_mut(server, client).knobs = self.to_client;
         if let Some([client_offset, server_offset]) = offsets {
@@ -173,6 +181,7 @@ impl Pair {
             to_server: Knobs::default(),
             to_client: Knobs::default(),
             batch: false,
+            ipv6: false,
             before_wrap: None,
         }
     }
@@ -225,7 +234,7 @@ impl Pair {
     /// The server as clients name it.
     #[must_use]
     pub fn remote(&self) -> Remote {
-        Remote { addr: SERVER, port: port(Self::PORT) }
+        Remote { addr: self.world.host(self.server).addr(), port: port(Self::PORT) }
     }
 
     /// Begins to connect to the server, and does not wait.
@@ -328,14 +337,23 @@ impl Pair {
 }
 
 /// The client's UDP address.
-pub const CLIENT: SocketAddr = address(1, 50_000);
+pub const CLIENT: SocketAddr = v4(1, 50_000);
 
 /// The server's UDP address.
-pub const SERVER: SocketAddr = address(2, 9_000);
+pub const SERVER: SocketAddr = v4(2, 9_000);
 
-const fn address(host: u8, port: u16) -> SocketAddr {
-    let ip = core::net::Ipv4Addr::new(10, 0, 0, host);
-    SocketAddr::V4(core::net::SocketAddrV4::new(ip, port))
+/// The client's UDP address with IPv6.
+pub const CLIENT_V6: SocketAddr = v6(1, 50_000);
+
+/// The server's UDP address with IPv6.
+pub const SERVER_V6: SocketAddr = v6(2, 9_000);
+
+const fn v4(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), port))
+}
+
+const fn v6(host: u16, port: u16) -> SocketAddr {
+    SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host), port, 0, 0))
 }
 
 fn port(number: u16) -> Port {

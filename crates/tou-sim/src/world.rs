@@ -234,7 +234,11 @@ impl World {
                 }));
             }
         }
+        let verdict = self.audit.check(sender_addr, addr, &datagram);
         self.trace.push(Record { time: now, from: sender_name, to: name, ecn, datagram, fate });
+        if let Err(fault) = verdict {
+            panic!("{sender_name} sent what it may not: {fault}");
+        }
     }
 
     /// Hands the next datagram over, and with batching those that follow it at

@@ -14,7 +14,7 @@ use crate::address::PeerAddress;
 use crate::failure::{Failure, describe};
 use crate::format;
 use crate::log::Log;
-use crate::options::{Chances, CommonOptions, Role};
+use crate::options::{CommonOptions, Defaults, Role};
 use crate::signals::Interruptible;
 use crate::value;
 
@@ -70,7 +70,7 @@ fn open_any(connect: &Connect, log: &Log, addrs: &[SocketAddr]) -> Result<TouStr
 }
 
 fn open(connect: &Connect, log: &Log, addr: SocketAddr) -> Result<io::Result<TouStream>, Failure> {
-    let builder = connect.common.socket(Role::Connector, Chances::default())?;
+    let builder = connect.common.socket(Role::Connector, Defaults::default())?;
     let any = if addr.is_ipv4() {
         SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
     } else {

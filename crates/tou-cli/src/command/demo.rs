@@ -4,6 +4,7 @@ mod data;
 mod transfer;
 
 use core::net::Ipv4Addr;
+use core::time::Duration;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -18,13 +19,24 @@ use super::with_log;
 use crate::failure::Failure;
 use crate::format;
 use crate::log::Log;
-use crate::options::{Chances, CommonOptions, Role};
+use crate::options::{Chances, CommonOptions, Defaults, Role, Tuning};
 use crate::relay::connection_failure;
 use crate::stats::Page;
 use crate::value;
 
-/// The bad network, unless options say otherwise.
-const CHANCES: Chances = Chances { drop: 0.05, dup: 0.01, reorder: 0.01 };
+/// A bad network with datagrams of the usual size, unless options say
+/// otherwise.
+///
+/// A retransmission timeout is at least 200 ms in the world at large, because
+/// it must outlast the delayed acknowledgments of any peer. Here both ends are
+/// known and a round trip takes a tenth of a millisecond.
+const DEFAULTS: Defaults = Defaults {
+    tuning: Tuning {
+        mss: Some(1_452),
+        timing: Some((Duration::from_millis(10), Duration::from_millis(2))),
+    },
+    chances: Chances { drop: 0.05, dup: 0.01, reorder: 0.01 },
+};
 
 /// Send data through a bad network within this process, and compare.
 #[derive(Args, Debug)]
@@ -61,7 +73,7 @@ fn show(demo: &Demo, log: &Log, source: Source) -> Result<(), Failure> {
     let [server, client] =
         [bind(common, log, Role::Listener)?, bind(common, log, Role::Connector)?];
     say(&format!("sending {title} from {} to {}", client.local_addr(), server.local_addr()))?;
-    say(&format!("network, each way: {}", common.impairment.describe(CHANCES)))?;
+    say(&format!("network, each way: {}", common.impairment.describe(DEFAULTS.chances)))?;
     let transfer = transfer(&client, &server, source, &bar);
     bar.finish_and_clear();
     if let Ok(transfer) = &transfer {
@@ -93,7 +105,7 @@ fn stats(transfer: Option<&Transfer>, client: &TouSocket, server: &TouSocket) {
 }
 
 fn bind(common: &CommonOptions, log: &Log, role: Role) -> Result<TouSocket, Failure> {
-    let builder = common.socket(role, CHANCES)?;
+    let builder = common.socket(role, DEFAULTS)?;
     common
         .bind(log, builder, &[(Ipv4Addr::LOCALHOST, 0).into()])
         .map_err(|error| Failure::cannot("open a socket on 127.0.0.1", &error))

@@ -9,7 +9,7 @@ use super::{serve, with_log};
 use crate::address::ListenAddress;
 use crate::failure::Failure;
 use crate::log::Log;
-use crate::options::{Chances, CommonOptions, Role};
+use crate::options::{CommonOptions, Defaults, Role};
 use crate::signals::Interruptible;
 
 /// Accept one connection: standard input to the peer, the peer to standard
@@ -36,7 +36,7 @@ fn serve_one(listen: &Listen, log: &Log) -> Result<(), Failure> {
     let Listen { address, no_input, common } = listen;
     let cannot = |error| Failure::cannot(format_args!("listen on {address}"), &error);
     let addrs = address.resolve()?;
-    let builder = common.socket(Role::Listener, Chances::default())?;
+    let builder = common.socket(Role::Listener, Defaults::default())?;
     let signals = Interruptible::start()?;
     let socket = common.bind(log, builder, &addrs).map_err(cannot)?;
     let listener = socket.listen().map_err(cannot)?;

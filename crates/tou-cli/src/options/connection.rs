@@ -1,5 +1,6 @@
 //! Options for connections: segment size and congestion control.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -16,6 +17,10 @@ const HEADERS: u16 = 40 + 8 + 20;
 /// An Ethernet's MTU, which the core assumes too.
 const MTU: u16 = 1_500;
 
+/// Retransmission timeouts as in RFC 6298: before the first sample, and at most.
+const INITIAL_RTO: Duration = Duration::from_secs(1);
+const MAX_RTO: Duration = Duration::from_secs(60);
+
 /// How connections behave.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Connection")]
@@ -23,7 +28,8 @@ pub(crate) struct ConnectionOptions {
     /// Largest segment to send and to ask for, in bytes of options and data
     ///
     /// 64 to 65487. The default, 1452 on IPv4 and 1432 on IPv6, makes datagrams of 1472 and 1452
-    /// bytes, which fill an Ethernet's packets. Larger ones need a path that takes them.
+    /// bytes, which fill an Ethernet's packets; on this host itself it is as large as there is,
+    /// but for the demo. Larger ones need a path that takes them.
     #[arg(long, value_name = "BYTES", value_parser = value::mss)]
     mss: Option<u16>,
     /// Congestion control
@@ -41,19 +47,37 @@ enum Congestion {
     Reno,
 }
 
+/// What a command sets where no option does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tuning {
+    pub(crate) mss: Option<u16>,
+    /// Shortest retransmission timeout, and longest delay of acknowledgments.
+    pub(crate) timing: Option<(Duration, Duration)>,
+}
+
 impl ConnectionOptions {
     /// The configurations of an endpoint and its connections.
-    pub(super) fn configs(&self) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), Failure> {
-        self.build().map_err(|error| Failure::usage(error.to_string()))
+    pub(super) fn configs(
+        &self,
+        tuning: Tuning,
+    ) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), Failure> {
+        self.build(tuning).map_err(|error| Failure::usage(error.to_string()))
     }
 
-    fn build(&self) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), ConfigError> {
-        let mut connection = default_connection_config().with_congestion(match self.cc {
+    fn build(
+        &self,
+        tuning: Tuning,
+    ) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), ConfigError> {
+        let mut connection = default_connection_config().with_send_buffer(1 << 20, 8 << 20).with_recv_buffer(1 << 20, 8 << 20).with_congestion(match self.cc {
             Congestion::Cubic => CongestionControl::Cubic,
             Congestion::Reno => CongestionControl::Reno,
         });
+        if let Some((rto_min, ack_delay)) = tuning.timing {
+            connection =
+                connection.with_rto(INITIAL_RTO, rto_min, MAX_RTO).with_ack_delay(ack_delay);
+        }
         let mut endpoint = EndpointConfig::builder();
-        if let Some(mss) = self.mss {
+        if let Some(mss) = self.mss.or(tuning.mss) {
             connection = connection.with_max_mss(mss);
             endpoint = endpoint.with_mtu(mss.saturating_add(HEADERS).max(MTU));
         }
@@ -70,7 +94,7 @@ mod tests {
         for mss in ["64", "1452", "1453", "65487"] {
             let mss = Some(value::mss(mss).unwrap());
             let options = ConnectionOptions { mss, cc: Congestion::Reno };
-            assert!(options.configs().is_ok(), "{mss:?}");
+            assert!(options.configs(Tuning::default()).is_ok(), "{mss:?}");
         }
     }
 }

@@ -10,11 +10,18 @@ use clap::Args;
 use tou_mio::{Builder, TouSocket};
 use tou_udp::Direction;
 
-pub(crate) use self::connection::ConnectionOptions;
+pub(crate) use self::connection::{ConnectionOptions, Tuning};
 pub(crate) use self::impairment::{Chances, ImpairmentOptions, Role};
 pub(crate) use self::logging::LogOptions;
 use crate::failure::Failure;
 use crate::log::Log;
+
+/// What a command sets where no option does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Defaults {
+    pub(crate) tuning: Tuning,
+    pub(crate) chances: Chances,
+}
 
 /// What any command takes.
 #[derive(Args, Debug)]
@@ -31,15 +38,14 @@ pub(crate) struct CommonOptions {
 }
 
 impl CommonOptions {
-    /// A socket as the options say, to be bound. `defaults` are the chances of
-    /// impairment where no option names one.
-    pub(crate) fn socket(&self, role: Role, defaults: Chances) -> Result<Builder, Failure> {
-        let (endpoint, connection) = self.connection.configs()?;
+    /// A socket as the options say, to be bound.
+    pub(crate) fn socket(&self, role: Role, defaults: Defaults) -> Result<Builder, Failure> {
+        let (endpoint, connection) = self.connection.configs(defaults.tuning)?;
         let mut builder = TouSocket::builder()
             .with_endpoint(Arc::clone(&endpoint))
             .with_connection(Arc::clone(&connection));
         for direction in [Direction::Send, Direction::Receive] {
-            if let Some(impairment) = self.impairment.of(direction, role, defaults)? {
+            if let Some(impairment) = self.impairment.of(direction, role, defaults.chances)? {
                 builder = builder.with_impairment(direction, impairment);
             }
         }

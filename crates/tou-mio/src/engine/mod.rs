@@ -125,6 +125,9 @@ pub(crate) struct Engine<C> {
 struct State<C> {
     charge: C,
     lead: Lead,
+    /// The ticket of the caller who leads. What it waits for mostly comes from
+    /// the socket, and so from itself; but others may do something about it.
+    leader: Option<Ticket>,
     /// The callers' poller, while no caller waits in it.
     poller: Option<Poller>,
     /// When the background thread looks again at the latest.
@@ -233,9 +236,9 @@ impl<C: Charge> Engine<C> {
             });
             arrival = match step {
                 Step::Done(result) => return result,
-                Step::Lead(mut poller, wait) => {
+                Step::Lead(ticket, mut poller, wait) => {
                     let ready = poller.wait(wait.timeout, wait.writes);
-                    Arrival::Led(poller, ready)
+                    Arrival::Led(ticket, poller, ready)
                 }
                 Step::Follow(ticket, timeout) => {
                     match timeout {
@@ -279,7 +282,7 @@ enum Arrival {
     /// With a new call.
     Fresh,
     /// After it has led.
-    Led(Poller, io::Result<Readiness>),
+    Led(Ticket, Poller, io::Result<Readiness>),
     /// After it has followed.
     Followed(Ticket),
 }
@@ -287,7 +290,7 @@ enum Arrival {
 /// What a thread does once it has released the lock.
 enum Step<T> {
     Done(io::Result<Option<T>>),
-    Lead(Poller, Wait),
+    Lead(Ticket, Poller, Wait),
     Follow(Ticket, Option<Duration>),
 }
 
@@ -303,6 +306,7 @@ impl<C: Charge> State<C> {
         Self {
             charge,
             lead: Lead::Nobody,
+            leader: None,
             poller: Some(poller),
             alarm: Some(now),
             serviced: now,
@@ -324,9 +328,11 @@ impl<C: Charge> State<C> {
     fn arrive(&mut self, arrival: Arrival, interest: C::Interest, now: Instant) -> io::Result<()> {
         match arrival {
             Arrival::Fresh => {}
-            Arrival::Led(poller, ready) => {
+            Arrival::Led(ticket, poller, ready) => {
+                self.charge.delist(interest, ticket);
                 self.poller = Some(poller);
                 self.lead = Lead::Nobody;
+                self.leader = None;
                 self.counters.wakeups += 1;
                 self.service(now, ready?);
             }
@@ -348,25 +354,27 @@ impl<C: Charge> State<C> {
         now: Instant,
         deadline: Option<Instant>,
     ) -> Step<T> {
-        if let Some(poller) = self.poller.take() {
-            if self.lead == Lead::Background {
-                // It steps down, and is on watch from then on.
-                self.call_background(now);
-            }
-            self.lead = Lead::Caller;
-            self.turns += 1;
-            self.counters.caller_waits += 1;
-            self.set_alarm(now);
-            let sooner = |due: &Instant| self.alarm.is_none_or(|alarm| *due < alarm);
-            let due = self.charge.next_deadline().filter(sooner);
-            return Step::Lead(poller, self.plan_wait(now, due.into_iter().chain(deadline).min()));
-        }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        self.followers.insert(ticket, thread::current());
         self.charge.enlist(interest, ticket);
-        self.counters.follower_waits += 1;
-        Step::Follow(ticket, deadline.map(|deadline| deadline.saturating_since(now)))
+        let Some(poller) = self.poller.take() else {
+            self.followers.insert(ticket, thread::current());
+            self.counters.follower_waits += 1;
+            return Step::Follow(ticket, deadline.map(|deadline| deadline.saturating_since(now)));
+        };
+        if self.lead == Lead::Background {
+            // It steps down, and is on watch from then on.
+            self.call_background(now);
+        }
+        self.lead = Lead::Caller;
+        self.leader = Some(ticket);
+        self.turns += 1;
+        self.counters.caller_waits += 1;
+        self.set_alarm(now);
+        let sooner = |due: &Instant| self.alarm.is_none_or(|alarm| *due < alarm);
+        let due = self.charge.next_deadline().filter(sooner);
+        let wait = self.plan_wait(now, due.into_iter().chain(deadline).min());
+        Step::Lead(ticket, poller, wait)
     }
 
     /// A caller's wait is over: if nobody leads now, somebody must, or the
@@ -403,19 +411,19 @@ impl<C: Charge> State<C> {
 
     /// Turns signals into threads to be woken and hooks to be called.
     fn collect(&mut self) {
+        let mut nudge_caller = false;
         for ticket in core::mem::take(&mut self.signals.tickets) {
             if let Some(thread) = self.followers.remove(&ticket) {
                 self.incoming += 1;
                 self.wakes.threads.push(thread);
+            } else {
+                nudge_caller |= self.leader == Some(ticket);
             }
         }
         self.wakes.hooks.extend(self.signals.take_hooks());
-        // A leader does not hold a ticket: what it waits for comes from the
-        // socket, and so from itself. What others do is the exception.
-        let stirred = core::mem::take(&mut self.signals.stirred);
         let blocked = self.charge.wants_write() && !self.watches_writes;
         match self.lead {
-            Lead::Caller if stirred || blocked => self.wakes.nudge_caller = true,
+            Lead::Caller if nudge_caller || blocked => self.wakes.nudge_caller = true,
             Lead::Background if blocked => self.wakes.nudge_background = true,
             _ => return,
         }

@@ -54,17 +54,10 @@ impl fmt::Debug for Hook {
 pub(crate) struct Signals {
     /// Threads that wait for something that has happened.
     pub(super) tickets: SmallVec<[Ticket; 4]>,
-    /// Something happened that the leader may be waiting for.
-    pub(super) stirred: bool,
     hooks: SmallVec<[(Hook, Ready); 2]>,
 }
 
 impl Signals {
-    /// Has the leader look again, if it is asleep.
-    pub(crate) fn stir(&mut self) {
-        self.stirred = true;
-    }
-
     /// Wakes a thread that waits.
     pub(crate) fn wake(&mut self, ticket: Ticket) {
         self.tickets.push(ticket);

@@ -38,7 +38,6 @@ impl Charge for Boxes {
             for ticket in self.waiting[index].drain(..) {
                 signals.wake(ticket);
             }
-            signals.stir();
             self.socket.send_to(&datagram, from).unwrap();
         }
         false
@@ -300,14 +299,14 @@ fn whoever_leads_waits_for_writability_when_that_is_wanted() {
 }
 
 #[test]
-fn a_stir_reaches_a_caller_who_leads() {
+fn what_others_do_reaches_a_caller_who_leads() {
     let rig = Rig::new();
     thread::scope(|scope| {
         scope.spawn(|| {
             thread::sleep(SHORT);
             rig.engine().call(|charge, _, signals| {
                 charge.boxes[2] = 1;
-                signals.stir();
+                charge.waiting[2].iter().for_each(|ticket| signals.wake(*ticket));
             });
         });
         assert_eq!(rig.take(2, LONG), Some(()));

@@ -108,6 +108,7 @@ impl Core {
 }
 
 impl Stack for Core {
+    const ECN: bool = false;
     type Listener = ListenerIndex;
     type Conn = ConnIndex;
 

@@ -49,16 +49,19 @@ pub fn total(entries: &[Entry]) -> Counts {
     counts
 }
 
-/// A table by directory, the reasons of skips, and the sum.
+/// A table by directory with its sum, and the reasons of differences and skips.
 #[must_use]
 pub fn table(entries: &[Entry]) -> String {
     let mut directories: BTreeMap<&Path, Counts> = BTreeMap::new();
     let mut skips: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut differences: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in entries {
         let directory = entry.path.parent().unwrap_or(Path::new(""));
         directories.entry(directory).or_default().add(&entry.verdict);
-        if let Verdict::Skip(reason) = &entry.verdict {
-            *skips.entry(reason).or_default() += 1;
+        match &entry.verdict {
+            Verdict::Skip(reason) => *skips.entry(reason).or_default() += 1,
+            Verdict::Differ(_, reason) => *differences.entry(reason).or_default() += 1,
+            Verdict::Pass | Verdict::Fail(_) => {}
         }
     }
     let mut text =
@@ -71,6 +74,9 @@ pub fn table(entries: &[Entry]) -> String {
         row(counts, &directory.display().to_string());
     }
     row(&total(entries), "in all");
+    for (reason, count) in differences {
+        let _ = writeln!(text, "{count:>6} differ: {reason}");
+    }
     for (reason, count) in skips {
         let _ = writeln!(text, "{count:>6} skipped: {reason}");
     }
@@ -172,7 +178,8 @@ mod tests {
         assert_eq!(lines[1], "     1      0      1      0  a");
         assert_eq!(lines[2], "     0      1      0      1  b");
         assert_eq!(lines[3], "     1      1      1      1  in all");
-        assert_eq!(lines[4], "     1 skipped: why");
+        assert_eq!(lines[4], "     1 differ: RFC");
+        assert_eq!(lines[5], "     1 skipped: why");
     }
 
     #[test]

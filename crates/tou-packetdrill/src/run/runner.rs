@@ -165,6 +165,9 @@ impl<S: Stack> Runner<S> {
             let value = option.value.as_deref().unwrap_or_default();
             self.option(&option.name, value).map_err(|stop| (option.line, stop))?;
         }
+        if !S::ECN && script.events.iter().any(study::wants_ecn) {
+            return Err((0, Stop::Skip("ECN (RFC 3168)".to_owned())));
+        }
         if !script.events.iter().any(study::expects) {
             return Err((0, Stop::Skip("nothing is expected".to_owned())));
         }
@@ -403,6 +406,7 @@ impl<S: Stack> Runner<S> {
             match step {
                 Step::Nothing => {}
                 Step::Sysctl { name, value } => self.sysctl(&name, &value)?,
+                Step::LinuxDefaults => self.settings = self.settings.with_linux_defaults(),
                 Step::Count { state, wanted } => {
                     let count = self.count(state).to_string();
                     let asked = |socket: &Socket<S>| !matches!(socket.kind, Kind::Fresh);

@@ -184,6 +184,20 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What Google's scripts begin with (`common/defaults.sh`): large buffers, and
+    /// no ECN.
+    #[must_use]
+    pub fn with_linux_defaults(self) -> Self {
+        Self {
+            recv_buffer: 540_000,
+            recv_buffer_max: 15 << 20,
+            send_buffer: 256 << 10,
+            send_buffer_max: 4 << 20,
+            ecn: EcnUse::Off,
+            ..self
+        }
+    }
+
     /// The core's own defaults, for scripts that were written for it.
     #[must_use]
     pub fn tou() -> Self {

@@ -22,6 +22,8 @@ pub enum Step {
     },
     /// Forgets every connection in a state.
     Drop(State),
+    /// Sets what Google's `common/defaults.sh` does.
+    LinuxDefaults,
     /// Does nothing that can be seen.
     Nothing,
 }
@@ -60,6 +62,10 @@ fn line(line: &str, steps: &mut Vec<Step>) -> Option<()> {
         }
         "tcpdrop" if words.len() == 3 && words[1] == "-s" => {
             steps.push(Step::Drop(State::named(words[2])?));
+            Some(())
+        }
+        script if words.len() == 1 && script.ends_with("common/defaults.sh") => {
+            steps.push(Step::LinuxDefaults);
             Some(())
         }
         "true" | ":" => {
@@ -118,6 +124,7 @@ mod tests {
             read("sockstat -4 -P tcp -p 8080 -s | grep -c SYN_RCVD | grep 0"),
             Ok(vec![Step::Count { state: State::SynReceived, wanted: "0".to_owned() }])
         );
+        assert_eq!(read("../../common/defaults.sh"), Ok(vec![Step::LinuxDefaults]));
         assert_eq!(read("tcpdrop -s TIME_WAIT"), Ok(vec![Step::Drop(State::TimeWait)]));
     }
 

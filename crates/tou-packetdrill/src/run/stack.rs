@@ -160,6 +160,8 @@ pub struct Info {
 /// of the connection: the runner asks for the state and the error of a
 /// connection that is gone. `now` never runs backwards.
 pub trait Stack {
+    /// The stack negotiates ECN (RFC 3168).
+    const ECN: bool;
     /// A listener's handle.
     type Listener: Copy + fmt::Debug;
     /// A connection's handle.

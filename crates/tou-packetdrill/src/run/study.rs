@@ -21,6 +21,16 @@ pub(super) fn expects(event: &Event) -> bool {
     }
 }
 
+/// Whether an event is a segment that must leave and speaks of ECN.
+pub(super) fn wants_ecn(event: &Event) -> bool {
+    match &event.action {
+        Action::Packet(packet) if packet.direction == Direction::Outbound => {
+            packet.flags.has(Flags::ECE | Flags::CWR)
+        }
+        _ => false,
+    }
+}
+
 /// What no stack in user space can have: the line, and what it is.
 pub(super) fn beyond_us(script: &Script) -> Option<(u32, String)> {
     script.events.iter().find_map(|event| {

@@ -31,7 +31,7 @@ impl Suite<'_> {
             Err(error) => (None, Verdict::Skip(error.to_string())),
         };
         let verdict = match verdict {
-            Verdict::Fail(failure) => match self.expected.reason(path) {
+            Verdict::Fail(failure) => match self.expected.reason(path, &failure) {
                 Some(reason) => Verdict::Differ(failure, reason.to_owned()),
                 None => Verdict::Fail(failure),
             },

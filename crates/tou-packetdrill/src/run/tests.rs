@@ -81,6 +81,7 @@ impl Toy {
 }
 
 impl Stack for Toy {
+    const ECN: bool = true;
     type Listener = ();
     type Conn = ();
 
@@ -551,5 +552,5 @@ fn one_reading_that_passes_is_enough() {
 fn a_failure_on_the_list_is_a_difference() {
     let text = opened("+0 < . 1:5(4) ack 1 win 9\n+0 > . 1:1(0) ack 9\n");
     assert_eq!(suite(&text, "").1, "FAIL");
-    assert_eq!(suite(&text, "SELF RFC 1: because").1, "DIFFER");
+    assert_eq!(suite(&text, "= RFC 1: because\nSELF").1, "DIFFER");
 }

@@ -28,6 +28,7 @@ impl Connection {
             AckVerdict::Old => return true,
             AckVerdict::Acceptable => {}
         }
+        let acks_new = seg.ack > self.snd.una;
         if seg.ack > self.snd.nxt {
             // A zero-window probe that was taken back had been taken after all.
             self.snd.nxt = seg.ack;
@@ -36,24 +37,16 @@ impl Connection {
             let front = self.recovery.front();
             let outcome = self.apply_ack(now, seg);
             if outcome.acked > 0 {
-                self.prove_segment_size(front, seg.ack);
+                // The segment that was the first outstanding, or a part of it.
+                let len = front.map_or(0, |front| front.end.min(seg.ack).since(front.start));
+                self.segment_size.on_delivered(len, u64::from(self.option_len()));
                 self.on_acked(now, seg.ack);
             }
             self.adjust_window(now, seg, &outcome);
         }
-        self.update_send_window(seg);
+        self.update_send_window(seg, acks_new);
         self.on_our_fin_acked(now);
         self.state != State::Closed
-    }
-
-    /// The segment that was the first outstanding has arrived.
-    fn prove_segment_size(&mut self, front: Option<Range<StreamPos>>, ack: StreamPos) {
-        if let Some(front) = front.filter(|front| front.end <= ack)
-            && !self.segment_size.is_proven()
-        {
-            let option_len = u64::from(self.option_len());
-            self.segment_size.on_delivered(front.end.since(front.start), option_len);
-        }
     }
 
     /// Whether the ACK says anything about what we sent: not so on most segments

@@ -255,7 +255,7 @@ impl Connection {
         self.config.fields.initial_window.unwrap_or(standard).max(mss)
     }
 
-    /// A controller's facts changed: the segment size fell.
+    /// The segment size changed, and who depends on it must know.
     pub(super) fn on_segment_size(&mut self) {
         let mss = self.mss();
         self.recovery.set_mss(mss);

@@ -1,10 +1,12 @@
 //! How large a segment may be on this path.
 //!
 //! UDP sockets forbid fragmentation, so a path with a smaller MTU than the
-//! interface's swallows full-sized segments without a word. After two
-//! retransmission timeouts of one, the size falls back to what every path
-//! carries (the black-hole detection of RFC 8899 §4.4 in its plainest form;
-//! RFC 4821 §7.7). A report from the path lowers it at once.
+//! interface's swallows full-sized segments without a word. After some
+//! retransmission timeouts of one in a row, the size falls back to what every
+//! path carries (the black-hole detection of RFC 8899 §4.3 in its plainest form;
+//! RFC 4821 §7.7). If segments of that size time out as well, it was loss and
+//! not size: the size goes back up, and is not doubted as soon again. A report
+//! from the path lowers it at once.
 
 /// Header of a TCP segment without options.
 const TCP_HEADER: u16 = 20;
@@ -12,24 +14,36 @@ const TCP_HEADER: u16 = 20;
 /// A UDP payload that paths carry: RFC 8899 §5.1.2 BASE_PLPMTU.
 const BASE_DATAGRAM: u16 = 1_200;
 
-/// Timeouts of a full-sized segment in a row that mean a black hole, on a path
-/// that has never carried one, and on one that has: there they rather mean loss,
+/// Timeouts of a full-sized segment in a row that mean a black hole: on a path
+/// that has never carried one, and on one that has, where they rather mean loss
 /// unless the path has changed.
 const BLACK_HOLE_TIMEOUTS: u32 = 2;
-const PROVEN_BLACK_HOLE_TIMEOUTS: u32 = 5;
+const PROVEN_BLACK_HOLE_TIMEOUTS: u32 = 6;
+
+/// Timeouts in a row at the fallen size that mean that it was not the size.
+const EXONERATING_TIMEOUTS: u32 = 2;
 
 /// The largest segment to send, in bytes of options and data (an MSS).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SegmentSize {
     mss: u16,
-    /// A full-sized segment has arrived.
-    is_proven: bool,
+    /// How many timeouts in a row it takes to fall.
+    patience: u32,
+    fallen: Option<Fallen>,
+}
+
+/// The size fell for timeouts.
+#[derive(Clone, Copy, Debug)]
+struct Fallen {
+    from: u16,
+    /// Timeouts in a row since.
+    timeouts: u32,
 }
 
 impl SegmentSize {
     /// Starts with the smaller of what the peer takes and the path may carry.
     pub(crate) fn new(mss: u16) -> Self {
-        Self { mss, is_proven: false }
+        Self { mss, patience: BLACK_HOLE_TIMEOUTS, fallen: None }
     }
 
     /// Bytes of options and data.
@@ -37,27 +51,41 @@ impl SegmentSize {
         self.mss
     }
 
-    /// The path is known to carry full-sized segments.
-    pub(crate) fn is_proven(self) -> bool {
-        self.is_proven
-    }
-
-    /// A segment with `len` bytes of data and `options_len` of options arrived.
+    /// New data was acknowledged, a segment with `len` bytes of data and
+    /// `options_len` of options among it.
     pub(crate) fn on_delivered(&mut self, len: u64, options_len: u64) {
-        self.is_proven |= len + options_len >= u64::from(self.mss);
+        if let Some(fallen) = &mut self.fallen {
+            fallen.timeouts = 0;
+        } else if self.is_full_sized(len, options_len) {
+            self.patience = PROVEN_BLACK_HOLE_TIMEOUTS;
+        }
     }
 
     /// A segment with `len` bytes of data and `options_len` of options timed
-    /// out for the `timeouts`th time in a row. Returns whether the size fell.
+    /// out for the `timeouts`th time in a row. Returns whether the size changed.
     pub(crate) fn on_timeout(&mut self, len: u64, options_len: u64, timeouts: u32) -> bool {
         let base = BASE_DATAGRAM - TCP_HEADER;
-        let is_full_sized = len + options_len >= u64::from(self.mss);
-        let enough = if self.is_proven { PROVEN_BLACK_HOLE_TIMEOUTS } else { BLACK_HOLE_TIMEOUTS };
-        let falls = is_full_sized && timeouts >= enough && self.mss > base;
+        if let Some(fallen) = &mut self.fallen {
+            fallen.timeouts += 1;
+            let is_exonerated = fallen.timeouts >= EXONERATING_TIMEOUTS;
+            if is_exonerated {
+                self.mss = fallen.from;
+                self.fallen = None;
+                self.patience = (2 * self.patience).min(PROVEN_BLACK_HOLE_TIMEOUTS);
+            }
+            return is_exonerated;
+        }
+        let is_suspect = self.is_full_sized(len, options_len) && self.mss > base;
+        let falls = is_suspect && timeouts >= self.patience;
         if falls {
+            self.fallen = Some(Fallen { from: self.mss, timeouts: 0 });
             self.mss = base;
         }
         falls
+    }
+
+    fn is_full_sized(self, len: u64, options_len: u64) -> bool {
+        len + options_len >= u64::from(self.mss)
     }
 
     /// The path reported that it takes IP packets of `mtu` bytes at most, of
@@ -69,6 +97,7 @@ impl SegmentSize {
         let falls = mss < self.mss;
         if falls {
             self.mss = mss;
+            self.fallen = None;
         }
         falls
     }
@@ -85,17 +114,30 @@ mod tests {
         assert!(!size.on_timeout(1_000, 12, 2), "a short segment says nothing about the MTU");
         assert!(size.on_timeout(1_440, 12, 2));
         assert_eq!(size.mss(), 1_180);
-        assert!(!size.on_timeout(1_168, 12, 3), "smaller than that is not worth trying");
+        size.on_delivered(1_168, 12);
+        assert!(!size.on_timeout(1_168, 12, 1));
+        assert_eq!(size.mss(), 1_180);
+    }
+
+    #[test]
+    fn timeouts_of_small_segments_bring_the_size_back() {
+        let mut size = SegmentSize::new(1_452);
+        assert!(size.on_timeout(1_440, 12, 2));
+        assert!(!size.on_timeout(1_168, 12, 3));
+        size.on_delivered(1_168, 12);
+        assert!(!size.on_timeout(1_168, 12, 1));
+        assert!(size.on_timeout(1_168, 12, 2), "twice in a row");
+        assert_eq!(size.mss(), 1_452);
+        assert!(!size.on_timeout(1_440, 12, 3), "it is not doubted as soon again");
+        assert!(size.on_timeout(1_440, 12, 4));
     }
 
     #[test]
     fn a_path_that_has_carried_full_sized_segments_is_given_more_time() {
         let mut size = SegmentSize::new(1_452);
-        size.on_delivered(1_000, 12);
-        assert!(!size.is_proven());
         size.on_delivered(1_440, 12);
-        assert!(!size.on_timeout(1_440, 12, 4));
-        assert!(size.on_timeout(1_440, 12, 5));
+        assert!(!size.on_timeout(1_440, 12, 5));
+        assert!(size.on_timeout(1_440, 12, 6));
     }
 
     #[test]

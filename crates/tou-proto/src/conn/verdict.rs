@@ -21,8 +21,8 @@ pub(crate) struct Extent {
 /// window.
 pub(crate) fn is_in_window(rcv: &RecvSpace, segment: Extent) -> bool {
     let Extent { seq, len } = segment;
-    if len == 0 && rcv.wnd() == 0 {
-        return seq == rcv.nxt;
+    if rcv.wnd() == 0 {
+        return len == 0 && seq == rcv.nxt;
     }
     seq < rcv.edge && seq + len.max(1) > rcv.nxt
 }

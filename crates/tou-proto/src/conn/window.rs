@@ -10,9 +10,15 @@ use super::input::Arrival;
 impl Connection {
     /// Takes the window of an acceptable segment, unless a newer segment's
     /// window was taken already (RFC 9293 §3.10.7.4, fifth check: SND.WL1,
-    /// SND.WL2). The peer may shrink it (§3.8.6, MUST-34).
-    pub(super) fn update_send_window(&mut self, seg: &Arrival<'_>) {
-        let is_newer = self.snd.wl1 < seg.seq || (self.snd.wl1 == seg.seq && self.snd.wl2 <= seg.ack);
+    /// SND.WL2). One that acknowledges something new is newer whatever its
+    /// sequence number: a retransmission carries the peer's present window, and
+    /// the last one, counted from an SND.UNA that has moved, would promise more
+    /// than the peer did. The peer may shrink it (§3.8.6, MUST-34).
+    pub(super) fn update_send_window(&mut self, seg: &Arrival<'_>, acks_new: bool) {
+        let (seq, ack) = (seg.seq, seg.ack);
+        let is_newer = acks_new
+            || self.snd.wl1 < seq
+            || (self.snd.wl1 == seq && self.snd.wl2 <= ack);
         if is_newer {
             self.snd.wnd = seg.window;
             self.snd.wl1 = seg.seq;

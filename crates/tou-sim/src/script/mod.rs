@@ -16,6 +16,7 @@
 //! A script is strict: a segment that came out and was not asked for is a
 //! failure as soon as the script goes on.
 
+mod numbers;
 mod seg;
 
 use core::net::SocketAddr;
@@ -24,16 +25,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
 
-use bytes::{Bytes, BytesMut};
-use tou_proto::wire::{
-    Checksum, SackBlock, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps,
-};
+use bytes::Bytes;
+use tou_proto::wire::{Checksum, SegmentHeader};
 use tou_proto::{
     ConnId, ConnectError, ConnectionConfig, Ecn, EndpointConfig, Event, Instant, ListenerId, Port,
     ReceivedBatch, Remote, SeqNumber, State,
 };
 
-use self::seg::Relative;
+use self::numbers::{Frame, Numbers};
 pub use self::seg::{Seg, ack, data, fin, pattern, rst, rst_ack, seg, syn, syn_ack};
 use crate::host::Host;
 use crate::link::Fate;
@@ -57,19 +56,13 @@ pub struct Script {
     /// clock, and the last value received.
     pub stamped: bool,
     now: Instant,
-    peer_isn: SeqNumber,
-    local_isn: Option<SeqNumber>,
-    /// The first timestamp value that the endpoint showed, and the last.
-    first_tsval: Option<u32>,
-    last_tsval: u32,
-    /// What the peer's SYN said its clock showed, less the milliseconds then.
-    peer_clock: u32,
+    numbers: Numbers,
     listener: Option<ListenerId>,
     out: VecDeque<(Instant, Bytes)>,
 }
 
 impl Script {
-    /// The listening port, and the port that [`Self::connecting`] goes to.
+    /// The listening port, and the port that [`Self::connect`] goes to.
     pub const SERVER_PORT: u16 = 7;
     /// The other port.
     pub const CLIENT_PORT: u16 = 40_000;
@@ -87,11 +80,7 @@ impl Script {
             local_port: port(Self::SERVER_PORT),
             stamped: false,
             now: Instant::ZERO,
-            peer_isn: SeqNumber::new(u32::MAX - 2),
-            local_isn: None,
-            first_tsval: None,
-            last_tsval: 0,
-            peer_clock: 0,
+            numbers: Numbers::new(SeqNumber::new(u32::MAX - 2)),
             listener: None,
             out: VecDeque::new(),
         }
@@ -185,25 +174,25 @@ impl Script {
 
     /// Sets the peer's initial sequence number, for its next connection.
     pub fn set_peer_isn(&mut self, isn: u32) {
-        self.peer_isn = SeqNumber::new(isn);
+        self.numbers.peer_isn = SeqNumber::new(isn);
     }
 
     /// Forgets the endpoint's initial sequence number: the next SYN tells it.
     pub fn forget_isn(&mut self) {
-        self.local_isn = None;
+        self.numbers.local_isn = None;
     }
 
     /// The first timestamp value that the endpoint showed: what those in tests
     /// are relative to.
     #[must_use]
     pub fn first_tsval(&self) -> u32 {
-        self.first_tsval.unwrap_or(0)
+        self.numbers.first_tsval.unwrap_or(0)
     }
 
     /// The endpoint's initial sequence number, once it sent a SYN.
     #[must_use]
     pub fn local_isn(&self) -> Option<SeqNumber> {
-        self.local_isn
+        self.numbers.local_isn
     }
 
     /// Lets a segment arrive.
@@ -292,10 +281,21 @@ impl Script {
     /// If it is another, or none comes for an hour.
     #[track_caller]
     pub fn expect_eventually(&mut self, seg: Seg) -> Duration {
+        let waited = self.wait();
+        self.expect(seg);
+        waited
+    }
+
+    /// Lets time pass until a segment comes out, and leaves it to be taken.
+    /// Returns how long that took.
+    ///
+    /// # Panics
+    /// If none comes for an hour.
+    #[track_caller]
+    pub fn wait(&mut self) -> Duration {
         let start = self.now;
         let time = self.run_until_output(self.now + Duration::from_secs(3_600));
-        assert!(time.is_some(), "expected {seg}\n  but nothing came for an hour");
-        self.expect(seg);
+        assert!(time.is_some(), "nothing came for an hour");
         self.now.saturating_since(start)
     }
 
@@ -339,7 +339,7 @@ impl Script {
         out.into_iter()
             .filter_map(|(_, datagram)| {
                 let parsed = SegmentHeader::parse(&datagram, Checksum::Carrier).ok()?;
-                let relative = self.relative(&parsed.header, &[]);
+                let relative = self.numbers.relative(&parsed.header, &[]);
                 let (seq, ack) = (SeqNumber::new(relative.seq), SeqNumber::new(relative.ack));
                 Some((
                     SegmentHeader { seq, ack, ..parsed.header },
@@ -414,14 +414,7 @@ impl Script {
     fn flush(&mut self) {
         for outgoing in self.host.flush() {
             if let Ok(parsed) = SegmentHeader::parse(&outgoing.datagram, Checksum::Carrier) {
-                let header = parsed.header;
-                if header.flags.contains(SegmentFlags::SYN) && self.local_isn.is_none() {
-                    self.local_isn = Some(header.seq);
-                }
-                if let Some(stamps) = header.options.timestamps {
-                    self.first_tsval.get_or_insert(stamps.tsval);
-                    self.last_tsval = stamps.tsval;
-                }
+                self.numbers.learn(&parsed.header);
             }
             self.record("tou", "peer", outgoing.datagram.clone());
             self.out.push_back((self.now, outgoing.datagram));
@@ -441,54 +434,13 @@ impl Script {
 
     /// The octets of a segment to inject.
     fn encode(&mut self, seg: &Seg) -> Bytes {
-        let local_isn = self.local_isn.unwrap_or_default();
-        let first_tsval = self.first_tsval.unwrap_or(0);
-        let seq = seg.seq.unwrap_or(0);
-        let now_ms = u32::try_from(self.now.as_millis() % (1 << 32)).unwrap_or(0);
-        if let (true, Some((Some(val), _))) =
-            (seg.flags.contains(SegmentFlags::SYN), seg.timestamps)
-        {
-            self.peer_clock = val.wrapping_sub(now_ms);
-        }
-        let peer_now = self.peer_clock.wrapping_add(now_ms);
-        let stamps = match seg.timestamps {
-            Some((val, ecr)) => Some(Timestamps {
-                tsval: val.unwrap_or(peer_now),
-                tsecr: if ecr == 0 && seg.flags == SegmentFlags::SYN {
-                    0
-                } else {
-                    first_tsval.wrapping_add(ecr)
-                },
-            }),
-            None if self.stamped && !seg.without.timestamps => {
-                Some(Timestamps { tsval: peer_now, tsecr: self.last_tsval })
-            }
-            None => None,
-        };
-        let block = |(left, right): &(u32, u32)| SackBlock {
-            left: local_isn.plus(*left),
-            right: local_isn.plus(*right),
-        };
-        let header = SegmentHeader {
+        let frame = Frame {
             src_port: self.peer_port,
             dst_port: self.local_port,
-            seq: if seg.seq_is_absolute { SeqNumber::new(seq) } else { self.peer_isn.plus(seq) },
-            ack: seg.ack.map_or(SeqNumber::default(), |ack| local_isn.plus(ack)),
-            flags: seg.flags,
-            window: seg.window.unwrap_or(u16::MAX),
-            urgent: seg.urgent,
-            options: SegmentOptions {
-                mss: seg.mss,
-                window_scale: seg.window_scale,
-                sack_permitted: seg.sack_permitted.unwrap_or(false),
-                timestamps: stamps,
-                sack: seg.sack.iter().flatten().map(block).collect(),
-            },
+            now_ms: u32::try_from(self.now.as_millis() % (1 << 32)).unwrap_or(0),
+            stamped: self.stamped,
         };
-        let mut datagram = BytesMut::zeroed(header.encoded_len());
-        datagram.extend_from_slice(&seg.octets());
-        header.emit(Checksum::Carrier, &mut datagram);
-        datagram.freeze()
+        self.numbers.encode(seg, &frame)
     }
 
     #[track_caller]
@@ -497,7 +449,7 @@ impl Script {
             let payload = datagram.get(parsed.data_offset..).unwrap_or_default();
             parsed.header.src_port == self.local_port
                 && parsed.header.dst_port == self.peer_port
-                && seg.matches(&self.relative(&parsed.header, payload))
+                && seg.matches(&self.numbers.relative(&parsed.header, payload))
         });
         assert!(matches, "at {time}\n  expected {seg}\n  but came {}", self.describe(datagram));
     }
@@ -506,38 +458,9 @@ impl Script {
         match SegmentHeader::parse(datagram, Checksum::Carrier) {
             Ok(parsed) => {
                 let payload = datagram.get(parsed.data_offset..).unwrap_or_default();
-                self.relative(&parsed.header, payload).to_string()
+                self.numbers.relative(&parsed.header, payload).to_string()
             }
             Err(error) => format!("{} octets, no segment: {error:?}", datagram.len()),
-        }
-    }
-
-    /// What the endpoint sent, in relative numbers. What it acknowledges is the
-    /// peer's; without ACK there is nothing to make relative.
-    fn relative<'a>(&self, header: &'a SegmentHeader, payload: &'a [u8]) -> Relative<'a> {
-        let local_isn = self.local_isn.unwrap_or_default().get();
-        let peer_isn = self.peer_isn.get();
-        let has_ack = header.flags.contains(SegmentFlags::ACK);
-        Relative {
-            header,
-            payload,
-            seq: header.seq.get().wrapping_sub(local_isn),
-            ack: if has_ack { header.ack.get().wrapping_sub(peer_isn) } else { header.ack.get() },
-            sack: header
-                .options
-                .sack
-                .iter()
-                .map(|block| {
-                    (
-                        block.left.get().wrapping_sub(peer_isn),
-                        block.right.get().wrapping_sub(peer_isn),
-                    )
-                })
-                .collect(),
-            timestamps: header.options.timestamps.map(|stamps| Timestamps {
-                tsval: stamps.tsval.wrapping_sub(self.first_tsval.unwrap_or(0)),
-                tsecr: stamps.tsecr,
-            }),
         }
     }
 }
