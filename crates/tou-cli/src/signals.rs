@@ -30,7 +30,10 @@ impl Interruptible {
         let stream = Arc::clone(&this.stream);
         let watch = move || {
             if let Some(signal) = signals.forever().next() {
-                if let Some(stream) = &*stream.lock().unwrap_or_else(PoisonError::into_inner) {
+                // Held to the end: whoever sees the stream fail must not be
+                // faster to exit.
+                let held = stream.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(stream) = &*held {
                     stream.abort();
                 }
                 process::exit(128 + signal);
@@ -47,7 +50,8 @@ impl Interruptible {
         *held = stream.try_clone().ok();
     }
 
-    /// All is done: there is nothing to reset any more.
+    /// All is done, or has failed: there is nothing to reset any more. Does not
+    /// return if a signal is why.
     pub(crate) fn release(&self) {
         *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

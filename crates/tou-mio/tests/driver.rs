@@ -112,6 +112,7 @@ fn data_gets_through_a_bad_network() {
     transfer_both_ways(&client, &server, LEN);
     let stats = client.socket().impairment_stats(Direction::Send).unwrap();
     assert!(stats.dropped > 0 && stats.reordered > 0, "{stats:?}");
+    part(client, server);
 }
 
 #[test]
@@ -129,6 +130,7 @@ fn a_segment_checksum_catches_flipped_bits() {
     let Pair { client, server, .. } = pair_of(builder(), builder());
     transfer_both_ways(&client, &server, LEN);
     assert!(server.socket().counters().bad_checksums > 0);
+    part(client, server);
 }
 
 fn transfer_both_ways(client: &TouStream, server: &TouStream, len: usize) {

@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     EphemeralPort = 3,
     /// Keys of look-up tables.
     Table = 4,
+    /// Limits of answers to strays.
+    StrayLimit = 5,
 }
 
 /// The keys of an endpoint.

@@ -122,6 +122,8 @@ pub struct ConnectionInfo {
 pub struct EndpointCounters {
     /// Datagrams handed in.
     pub datagrams_received: u64,
+    /// Batches from addresses that nobody can have.
+    pub invalid_sources: u64,
     /// Datagrams that were no segments.
     pub malformed_segments: u64,
     /// Segments whose checksum was wrong (with [`crate::wire::Checksum::Segment`]).

@@ -179,7 +179,8 @@ fn arbitrary_knobs(g: &mut Gen) -> Knobs {
     }
     if bool::arbitrary(g) {
         knobs.rate = pick(g, &[20_000, 200_000, 2_000_000]);
-        knobs.queue = pick(g, &[4_000, 30_000, u64::MAX]);
+        // Less than a packet or two would be no queue.
+        knobs.queue = pick(g, &[20_000, 50_000, u64::MAX]);
     }
     knobs
 }

@@ -124,6 +124,20 @@ fn closed_window_still_takes_acks_and_resets() {
 }
 
 #[test]
+fn acknowledgment_at_the_right_edge_counts() {
+    // A peer that has filled the window, and whose first segment was lost, can
+    // acknowledge with no other number.
+    let (mut script, conn) = with_buffer(2_048);
+    script.inject(ack(1_001, 1).len(1_048));
+    script.expect(ack(1, 1));
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
+    script.inject(ack(2_049, 2));
+    script.expect_nothing();
+    assert_eq!(script.host.info(conn).unwrap().send_queue, 0);
+}
+
+#[test]
 fn fin_needs_no_window() {
     let (mut script, conn) = with_buffer(2_048);
     script.inject(data(1, 1, vec![7; 2_048]));

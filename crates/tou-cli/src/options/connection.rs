@@ -30,7 +30,7 @@ pub(crate) struct ConnectionOptions {
     /// 64 to 65487. The default, 1452 on IPv4 and 1432 on IPv6, makes datagrams of 1472 and 1452
     /// bytes, which fill an Ethernet's packets; on this host itself it is as large as there is,
     /// but for the demo. Larger ones need a path that takes them.
-    #[arg(long, value_name = "BYTES", value_parser = value::mss)]
+    #[arg(long, value_name = "BYTES", value_parser = value::mss, allow_negative_numbers = true)]
     mss: Option<u16>,
     /// Congestion control
     #[arg(long, value_name = "NAME", default_value = "cubic")]
@@ -68,10 +68,13 @@ impl ConnectionOptions {
         &self,
         tuning: Tuning,
     ) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), ConfigError> {
-        let mut connection = default_connection_config().with_send_buffer(1 << 20, 8 << 20).with_recv_buffer(1 << 20, 8 << 20).with_congestion(match self.cc {
-            Congestion::Cubic => CongestionControl::Cubic,
-            Congestion::Reno => CongestionControl::Reno,
-        });
+        let mut connection = default_connection_config()
+            .with_send_buffer(1 << 20, 8 << 20)
+            .with_recv_buffer(1 << 20, 8 << 20)
+            .with_congestion(match self.cc {
+                Congestion::Cubic => CongestionControl::Cubic,
+                Congestion::Reno => CongestionControl::Reno,
+            });
         if let Some((rto_min, ack_delay)) = tuning.timing {
             connection =
                 connection.with_rto(INITIAL_RTO, rto_min, MAX_RTO).with_ack_delay(ack_delay);

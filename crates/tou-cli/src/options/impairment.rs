@@ -15,16 +15,16 @@ use crate::value;
 #[command(next_help_heading = "Impairment (what a bad network does; for tests)")]
 pub(crate) struct ImpairmentOptions {
     /// Probability that a datagram is lost, 0 to 1
-    #[arg(long, value_name = "P", value_parser = value::probability)]
+    #[arg(long, value_name = "P", value_parser = value::probability, allow_negative_numbers = true)]
     drop: Option<f64>,
     /// Probability that a datagram arrives twice
-    #[arg(long, value_name = "P", value_parser = value::probability)]
+    #[arg(long, value_name = "P", value_parser = value::probability, allow_negative_numbers = true)]
     dup: Option<f64>,
     /// Probability that a datagram is overtaken by later ones
-    #[arg(long, value_name = "P", value_parser = value::probability)]
+    #[arg(long, value_name = "P", value_parser = value::probability, allow_negative_numbers = true)]
     reorder: Option<f64>,
     /// Probability that a datagram is damaged, which UDP notices and drops
-    #[arg(long, value_name = "P", value_parser = value::probability)]
+    #[arg(long, value_name = "P", value_parser = value::probability, allow_negative_numbers = true)]
     corrupt: Option<f64>,
     /// How much later every datagram arrives, such as 20ms
     #[arg(long, value_name = "TIME", value_parser = value::delay)]
@@ -36,7 +36,7 @@ pub(crate) struct ImpairmentOptions {
     #[arg(long, value_name = "WHICH", default_value = "sent")]
     impair: Which,
     /// What the chances are drawn from: the same seed, the same luck
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) seed: u64,
 }
 

@@ -107,3 +107,12 @@ pub(crate) fn round_trip(mut stream: &TouStream, question: &[u8]) {
     stream.read_exact(&mut answer).unwrap();
     assert_same(&answer, question);
 }
+
+/// Drops both ends, each while the other's socket still answers for it.
+pub(crate) fn part(client: TouStream, server: TouStream) {
+    let sockets = [client.socket(), server.socket()];
+    drop((client, server));
+    for socket in &sockets {
+        socket.close(LONG).unwrap();
+    }
+}

@@ -12,6 +12,8 @@ pub(super) struct Held {
     pub(super) id: Option<ConnId>,
     pub(super) remote: Remote,
     pub(super) settings: Settings,
+    /// It is corked now, by option or by `MSG_MORE`.
+    pub(super) is_corked: bool,
     /// How it ended, until that was told.
     pub(super) error: Option<Errno>,
     /// Dropped by `tcpdrop`.
@@ -20,7 +22,8 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(id: ConnId, remote: Remote, settings: Settings) -> Self {
-        Self { id: Some(id), remote, settings, error: None, is_forgotten: false }
+        let is_corked = settings.cork;
+        Self { id: Some(id), remote, settings, is_corked, error: None, is_forgotten: false }
     }
 
     /// The figures that scripts assert.

@@ -228,6 +228,7 @@ impl Stack for Core {
             return Err("an option that a live connection cannot change".to_owned());
         }
         held.settings = *settings;
+        held.is_corked = settings.cork;
         if let Some(id) = held.id {
             // A connection that is gone has no use for it.
             let _ = self.endpoint.set_nodelay(now, id, settings.nodelay);
@@ -270,9 +271,13 @@ impl Stack for Core {
         more: bool,
     ) -> Result<usize, Errno> {
         let id = self.id(conn)?;
-        let corked = self.held(conn).is_some_and(|held| held.settings.cork);
-        if more != corked {
-            let _ = self.endpoint.set_cork(now, id, more || corked);
+        if let Some(held) = self.conns.get_mut(conn.0) {
+            let corks = more || held.settings.cork;
+            if corks != held.is_corked {
+                held.is_corked = corks;
+                // The handle is good, or the write says so.
+                let _ = self.endpoint.set_cork(now, id, corks);
+            }
         }
         match self.endpoint.write(now, id, data) {
             Ok(taken) => Ok(taken),

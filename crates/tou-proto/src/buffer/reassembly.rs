@@ -121,6 +121,11 @@ impl Reassembly {
         self.blocks.first_key_value().map(|(start, _)| *start)
     }
 
+    /// Where the last block ends.
+    pub(super) fn highest(&self) -> Option<StreamPos> {
+        self.blocks.last_key_value().map(|(_, block)| block.end)
+    }
+
     /// The block that contains `position`.
     pub(super) fn block_around(&self, position: StreamPos) -> Option<Range<StreamPos>> {
         let (start, block) = self.blocks.range(..=position).next_back()?;

@@ -176,6 +176,11 @@ impl RecvBuffer {
         self.reassembly.as_ref().map_or(0, |it| it.bytes())
     }
 
+    /// Position after the last byte held, in order or not.
+    pub(crate) fn highest(&self) -> StreamPos {
+        self.reassembly.as_ref().and_then(|it| it.highest()).unwrap_or(self.next())
+    }
+
     /// True if nothing waits out of order.
     pub(crate) fn is_contiguous(&self) -> bool {
         self.reassembly.is_none()

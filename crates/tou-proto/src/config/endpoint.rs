@@ -99,8 +99,8 @@ impl EndpointConfigBuilder {
         self
     }
 
-    /// How many resets and other answers to segments without a connection are
-    /// sent in one second. Default: 1,000.
+    /// How many resets in answer to segments without a connection are sent in
+    /// one second at most, a tenth of it to one source. Default: 1,000.
     pub fn with_stray_replies_per_second(mut self, replies: u32) -> Self {
         self.stray_replies_per_second = replies;
         self

@@ -44,6 +44,27 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
+/// Why an option of a connection was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetOptionError {
+    /// The handle names no connection.
+    UnknownConnection,
+    /// The value is none that a configuration takes.
+    Config(ConfigError),
+}
+
+impl fmt::Display for SetOptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownConnection => f.write_str("no such connection"),
+            Self::Config(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for SetOptionError {}
+
 /// Returns the error for `field` unless `holds`.
 fn require(holds: bool, field: &'static str, rule: &'static str) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError::new(field, rule)) }

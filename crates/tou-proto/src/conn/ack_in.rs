@@ -137,7 +137,7 @@ impl Connection {
             min_rtt: self.recovery.min_rtt(),
             ack_pos: seg.ack.raw(),
             sent_pos: self.snd.nxt.raw(),
-            app_limited: outcome.app_limited,
+            app_limited: seg.ack > self.cwnd_limited_to,
             in_recovery: self.recovery.in_fast_recovery(),
         });
     }

@@ -10,6 +10,8 @@ use core::time::Duration;
 use crate::seq::StreamPos;
 use crate::time::Instant;
 
+use super::reply_limit::ReplyLimit;
+
 /// What is owed to the peer in acknowledgments.
 #[derive(Debug, Default)]
 pub(crate) struct AckPolicy {
@@ -27,7 +29,7 @@ pub(crate) struct AckPolicy {
     /// Acknowledgments that are not delayed: the sender is repairing losses,
     /// and waits for each.
     quick: u8,
-    challenges: ChallengeLimit,
+    challenges: ReplyLimit,
 }
 
 impl AckPolicy {
@@ -65,7 +67,7 @@ impl AckPolicy {
         if self.unacknowledged == 0 {
             return;
         }
-        let is_enough = self.unacknowledged >= 2 * self.peer_segment;
+        let is_enough = self.unacknowledged >= 2 * self.peer_segment.max(SMALLEST_FULL_SIZE);
         if is_enough || self.quick > 0 || delay.is_zero() {
             self.is_due = true;
         } else if self.deadline.is_none() {
@@ -116,33 +118,11 @@ impl AckPolicy {
     }
 }
 
-/// At most [`CHALLENGES`] in each period of [`CHALLENGE_PERIOD`], counted for
-/// each connection by itself: a limit shared by connections would tell an
-/// attacker on one about the others (CVE-2016-5696).
-#[derive(Debug, Default)]
-struct ChallengeLimit {
-    period: Option<Instant>,
-    given: u32,
-}
-
-impl ChallengeLimit {
-    fn allow(&mut self, now: Instant) -> bool {
-        let is_over = |start: Instant| now.saturating_since(start) >= CHALLENGE_PERIOD;
-        if self.period.is_none_or(is_over) {
-            self.period = Some(now);
-            self.given = 0;
-        }
-        self.given = self.given.saturating_add(1);
-        self.given <= CHALLENGES
-    }
-}
+/// Segments below the default MSS (RFC 9293 §3.7.1) are not full-sized.
+const SMALLEST_FULL_SIZE: u64 = 536;
 
 /// As many as Linux gives after a sign of loss.
 const QUICK_ACKS: u8 = 16;
-
-/// As many as FreeBSD gives; a peer that rebooted needs one.
-const CHALLENGES: u32 = 5;
-const CHALLENGE_PERIOD: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -197,14 +177,5 @@ mod tests {
             quick += 1;
         }
         assert_eq!(quick, 15);
-    }
-
-    #[test]
-    fn challenges_are_limited_for_each_second() {
-        let mut acks = AckPolicy::default();
-        let given = |acks: &mut AckPolicy, now| (0..10).filter(|_| acks.challenge(now)).count();
-        assert_eq!(given(&mut acks, Instant::from_millis(500)), 5);
-        assert_eq!(given(&mut acks, Instant::from_millis(1_499)), 0);
-        assert_eq!(given(&mut acks, Instant::from_millis(1_500)), 5);
     }
 }

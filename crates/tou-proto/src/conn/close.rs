@@ -35,8 +35,6 @@ pub(crate) struct Remains {
     pub(crate) window: u16,
     /// The timestamp option's state, if it was in use.
     pub(crate) timestamps: Option<TimestampState>,
-    /// An acknowledgment is still owed.
-    pub(crate) ack_due: bool,
 }
 
 impl Connection {
@@ -105,6 +103,8 @@ impl Connection {
                 | State::FinWait1
                 | State::FinWait2
                 | State::CloseWait
+                | State::Closing
+                | State::LastAck
         );
         if is_known_to_peer {
             self.flags.reset = true;
@@ -130,7 +130,7 @@ impl Connection {
         self.interest.on_closed(Some(error));
     }
 
-    /// LAST-ACK is over: all is closed and acknowledged.
+    /// All is closed, and what was written is acknowledged.
     pub(super) fn finish(&mut self) {
         self.state = State::Closed;
         self.interest.on_closed(None);
@@ -143,28 +143,30 @@ impl Connection {
         self.interest.on_closed(None);
     }
 
-    /// What is to be remembered; `None` unless the state is TIME-WAIT.
-    pub(crate) fn remains(&mut self) -> Option<Remains> {
-        if self.state != State::TimeWait {
+    /// What is to be remembered; `None` unless the state is TIME-WAIT and the
+    /// peer's FIN has been acknowledged.
+    pub(crate) fn remains(&self) -> Option<Remains> {
+        if self.state != State::TimeWait || self.acks.is_due() {
             return None;
         }
-        let ack_due = self.acks.is_due();
-        self.acks.on_sent();
         Some(Remains {
             ports: self.ports,
             rcv_nxt: self.rcv.nxt.seq(),
             snd_nxt: self.snd.nxt.seq(),
             window: self.window_field(false),
             timestamps: self.negotiated.timestamps.then(|| self.timestamps.clone()),
-            ack_due,
         })
     }
 
     /// Nothing more comes of the connection, and nobody holds it.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        let is_over = matches!(self.state, State::Closed | State::TimeWait);
-        is_over && self.owner != Owner::Held && !self.flags.reset
+        let is_over = match self.state {
+            State::Closed => !self.flags.reset,
+            State::TimeWait => !self.acks.is_due(),
+            _ => false,
+        };
+        is_over && self.owner != Owner::Held
     }
 
     /// Something written, or the FIN, is not acknowledged yet.

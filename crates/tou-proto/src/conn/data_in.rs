@@ -37,7 +37,9 @@ impl Connection {
             self.fail(ConnectionError::Aborted);
             return Disposition::Reset;
         }
-        if has_fin && end <= self.rcv.edge && self.rcv.fin.is_none() {
+        // Nothing follows a FIN: one that data already here belies is none.
+        let is_last = end >= self.recv.highest();
+        if has_fin && is_last && end <= self.rcv.edge && self.rcv.fin.is_none() {
             self.rcv.fin = Some(end);
         }
         self.insert(now, start, seg.payload);

@@ -10,7 +10,7 @@ use crate::buffer::{RecvAutotune, RecvBuffer, SendBuffer};
 use crate::cc::{AnyController, Controller, PathFacts};
 use crate::config::{ConnectionConfig, MIN_MSS};
 use crate::id::Port;
-use crate::recovery::{Recovery, RecoveryConfig};
+use crate::recovery::{AckInfo, Recovery, RecoveryConfig};
 use crate::seq::{SeqNumber, StreamPos};
 use crate::stats::ConnectionCounters;
 use crate::time::Instant;
@@ -70,7 +70,7 @@ impl Connection {
         conn.counters.segments_received = 1;
         let irs = StreamPos::first(syn.seq);
         let seg = Arrival::new(irs, conn.snd.nxt, 0, syn, payload);
-        conn.on_peer_syn(now, seg);
+        conn.on_peer_syn(now, &seg);
         conn
     }
 
@@ -113,6 +113,8 @@ impl Connection {
             heard_at: now,
             sent_at: now,
             keepalive_probes: 0,
+            keepalive_at: now,
+            cwnd_limited_to: iss,
             error: None,
             counters: ConnectionCounters::default(),
             config,
@@ -154,11 +156,10 @@ impl Connection {
             return Disposition::Done;
         }
         self.heard_at = now;
-        let (seq, ack, window) = (seg.seq, seg.ack, seg.window);
-        self.on_peer_syn(now, seg);
+        self.on_peer_syn(now, &seg);
         if acks_syn {
-            self.on_syn_acked(now, ack);
-            self.establish(now, seq, ack, window);
+            self.on_syn_acked(now, &seg);
+            self.establish(now, seg.seq, seg.ack, seg.window);
             self.acks.require();
         } else {
             // Simultaneous open: our SYN goes out again, now with an ACK.
@@ -170,7 +171,7 @@ impl Connection {
 
     /// Notes what the peer's SYN says, and keeps data and FIN that came with
     /// it until the connection is established.
-    fn on_peer_syn(&mut self, now: Instant, seg: Arrival<'_>) {
+    fn on_peer_syn(&mut self, now: Instant, seg: &Arrival<'_>) {
         let fields = &self.config.fields;
         let options = &seg.header.options;
         self.rcv.irs = seg.seq;
@@ -193,27 +194,31 @@ impl Connection {
             self.flags.peer_scales = true;
         }
         if seg.header.flags.contains(SegmentFlags::URG) {
-            self.note_urgent(&seg);
+            self.note_urgent(seg);
         }
         if seg.header.flags.contains(SegmentFlags::FIN) {
             self.rcv.fin = Some(seg.data_start() + seg.payload.len() as u64);
         }
         let room = self.rcv.edge.since(seg.data_start());
-        let mut payload = seg.payload;
+        let mut payload = seg.payload.clone();
         payload.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         if !payload.is_empty() {
             self.recv.insert(self.rcv.nxt, payload);
         }
     }
 
-    /// Our SYN is acknowledged: the first round-trip sample.
-    pub(super) fn on_syn_acked(&mut self, now: Instant, ack: StreamPos) {
-        self.recovery.on_ack(&crate::recovery::AckInfo {
+    /// Our SYN is acknowledged: the first round-trip sample, from the echoed
+    /// timestamp if the SYN had to be sent again (RFC 7323 §4.1).
+    pub(super) fn on_syn_acked(&mut self, now: Instant, seg: &Arrival<'_>) {
+        let ack = self.snd.iss + 1;
+        let timestamps = seg.header.options.timestamps.filter(|_| self.negotiated.timestamps);
+        let tsecr = timestamps.map(|timestamps| timestamps.tsecr);
+        self.recovery.on_ack(&AckInfo {
             now,
             ack,
             sack: &[],
-            ts_rtt: None,
-            tsecr: None,
+            ts_rtt: tsecr.and_then(|tsecr| self.timestamps.round_trip(now, tsecr)),
+            tsecr,
             duplicate: false,
         });
         self.snd.una = ack;

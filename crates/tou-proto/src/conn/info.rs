@@ -6,6 +6,11 @@ use crate::stats::ConnectionInfo;
 use super::Connection;
 
 impl Connection {
+    /// Octets received and not yet read.
+    pub(crate) fn held(&self) -> u64 {
+        self.recv.unread() + self.recv.out_of_order()
+    }
+
     /// The connection as it is now.
     #[must_use]
     pub fn info(&self) -> ConnectionInfo {

@@ -113,11 +113,16 @@ impl Connection {
         self.counters.segments_received += 1;
         let shift = self.negotiated.snd_shift;
         match self.state {
-            State::Closed | State::Listen | State::TimeWait => Disposition::Done,
+            State::Closed | State::Listen => Disposition::Done,
             State::SynSent => {
                 let irs = StreamPos::first(header.seq);
                 let seg = Arrival::new(irs, self.snd.nxt, shift, header, payload);
                 self.input_syn_sent(now, seg)
+            }
+            State::TimeWait => {
+                let seg = Arrival::new(self.rcv.nxt, self.snd.nxt, shift, header, payload);
+                self.input_time_wait(now, &seg);
+                Disposition::Done
             }
             _ => {
                 let seg = Arrival::new(self.rcv.nxt, self.snd.nxt, shift, header, payload);
@@ -140,8 +145,6 @@ impl Connection {
         if !self.is_timestamp_acceptable(now, &seg) || !self.is_acceptable(now, &mut seg) {
             return Disposition::Done;
         }
-        self.on_heard(now);
-        self.take_timestamp(now, &seg);
         // Second, check the RST bit.
         if seg.has(SegmentFlags::RST) {
             self.input_reset(now, &seg);
@@ -161,18 +164,34 @@ impl Connection {
             if seg.ack <= self.snd.una || seg.ack > self.snd.nxt {
                 return Disposition::Reset;
             }
-            self.on_syn_acked(now, seg.ack.min(self.snd.iss + 1));
+            self.on_syn_acked(now, &seg);
             self.establish(now, seg.seq, seg.ack, seg.window);
         }
         if !self.input_ack(now, &seg) {
             return Disposition::Done;
         }
+        // What a blind sender may have guessed so far ends here: the peer is
+        // alive, and its timestamp counts.
+        self.on_heard(now);
+        self.take_timestamp(now, &seg);
         // Sixth, check the URG bit.
-        if seg.has(SegmentFlags::URG) {
+        if seg.has(SegmentFlags::URG) && self.state.may_receive() {
             self.note_urgent(&seg);
         }
         // Seventh, process the segment text. Eighth, check the FIN bit.
         self.input_text(now, seg)
+    }
+
+    /// A segment arrives in TIME-WAIT (RFC 9293 §3.10.7.4, RFC 1337, RFC 5961
+    /// §4.2): a reset is ignored, the peer's FIN is acknowledged again.
+    fn input_time_wait(&mut self, now: Instant, seg: &Arrival<'_>) {
+        let is_plain_ack = seg.len() == 0 && seg.seq == self.rcv.nxt;
+        if seg.has(SegmentFlags::RST) || is_plain_ack {
+            return;
+        }
+        if seg.flags().intersects(SegmentFlags::SYN | SegmentFlags::ACK) {
+            self.challenge(now);
+        }
     }
 
     /// PAWS: a segment with a timestamp older than the last is an old
@@ -263,6 +282,10 @@ impl Connection {
         match judge_reset(&self.rcv, seg.seq) {
             ResetVerdict::Drop => {}
             ResetVerdict::Challenge => self.challenge(now),
+            // The peer's FIN has come, and nothing of ours is missing there.
+            ResetVerdict::Reset if self.state.is_peer_done() && self.is_only_fin_left() => {
+                self.finish();
+            }
             ResetVerdict::Reset => {
                 let error = match self.state {
                     State::SynReceived => ConnectionError::Refused,

@@ -30,6 +30,7 @@ mod pacing;
 mod path_error;
 mod persist;
 mod pmtu;
+mod reply_limit;
 mod schedule;
 mod state;
 mod tcb;
@@ -45,6 +46,7 @@ use crate::cc::AnyController;
 use crate::config::ConnectionConfig;
 use crate::error::ConnectionError;
 use crate::recovery::Recovery;
+use crate::seq::StreamPos;
 use crate::stats::ConnectionCounters;
 use crate::time::Instant;
 use crate::wire::Checksum;
@@ -64,6 +66,7 @@ pub use self::state::State;
 pub use self::user::Happenings;
 
 pub(crate) use self::close::Remains;
+pub(crate) use self::reply_limit::ReplyLimit;
 
 /// One connection's control block, for those who find the connection of a
 /// datagram themselves. [`crate::Endpoint`] does that, and listening, for
@@ -117,6 +120,10 @@ pub struct Connection {
     sent_at: Instant,
     /// Keepalive probes sent since the peer was last heard from.
     keepalive_probes: u32,
+    /// When the last of them was sent.
+    keepalive_at: Instant,
+    /// Up to here the congestion window was the limit of what was sent.
+    cwnd_limited_to: StreamPos,
     error: Option<ConnectionError>,
     counters: ConnectionCounters,
 }
@@ -158,6 +165,11 @@ impl Connection {
         self.error
     }
 
+    /// When an acceptable segment of the peer last arrived.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> &ConnectionCounters {
@@ -165,7 +177,7 @@ impl Connection {
     }
 
     /// Position after the last the user has written, a queued FIN included.
-    fn stream_end(&self) -> crate::seq::StreamPos {
+    fn stream_end(&self) -> StreamPos {
         self.send.end() + u64::from(self.flags.fin_queued)
     }
 
@@ -177,6 +189,11 @@ impl Connection {
     /// Our FIN has been sent and acknowledged.
     fn is_fin_acked(&self) -> bool {
         self.flags.fin_queued && self.snd.una == self.stream_end()
+    }
+
+    /// All that was written is acknowledged, and the FIN is sent.
+    fn is_only_fin_left(&self) -> bool {
+        self.flags.fin_queued && self.snd.una == self.send.end() && self.unsent() == 0
     }
 
     /// What may be in flight: proportional rate reduction's say during fast

@@ -73,6 +73,9 @@ impl Connection {
         if segments == 0 {
             return None;
         }
+        if self.recovery.in_flight() + self.mss() > self.cwnd() {
+            self.cwnd_limited_to = self.snd.nxt;
+        }
         self.settle(now);
         Some(Filled { segments, stride: buf.headroom() + size + buf.tailroom() })
     }
@@ -93,10 +96,14 @@ impl Connection {
     }
 
     fn build(&self, now: Instant, plan: &Plan) -> Built {
-        let nothing = self.snd.nxt..self.snd.nxt;
+        // A zero-window probe that was refused is beyond the peer's window, and so
+        // would be an acknowledgment that comes after it.
+        let is_probing = self.persist.probing_since().is_some();
+        let next = if is_probing { self.snd.una } else { self.snd.nxt };
+        let nothing = next..next;
         match plan {
             Plan::Stream(range, _) => self.build_stream(now, range),
-            Plan::Ack => self.build_header(now, self.snd.nxt, SegmentFlags::ACK, nothing),
+            Plan::Ack => self.build_header(now, next, SegmentFlags::ACK, nothing),
             // RFC 9293 §3.8.4: SND.NXT - 1, so that the peer must answer.
             Plan::Keepalive => {
                 self.build_header(now, self.snd.nxt.back(1), SegmentFlags::ACK, nothing)
@@ -233,6 +240,7 @@ impl Connection {
             Plan::Ack => {}
             Plan::Keepalive => {
                 self.flags.keepalive_probe = false;
+                self.keepalive_at = now;
                 self.counters.keepalive_probes += 1;
             }
             Plan::Reset => self.flags.reset = false,
@@ -259,7 +267,7 @@ impl Connection {
             start: range.start,
             end: range.end,
             tsval: built.header.options.timestamps.map(|timestamps| timestamps.tsval),
-            app_limited: in_flight + self.mss() <= cwnd && self.unsent() < self.mss(),
+            app_limited: in_flight + self.mss() <= cwnd,
         };
         if is_new {
             self.recovery.on_sent(&sent);
@@ -267,7 +275,6 @@ impl Connection {
             self.recovery.on_retransmitted(&sent);
             self.counters.segments_retransmitted += 1;
             self.counters.bytes_retransmitted += built.data_len();
-            self.flags.syn_retransmitted |= range.start == self.snd.iss && reason == Reason::Lost;
         }
         self.counters.bytes_sent += built.data_len();
         match reason {

@@ -13,12 +13,11 @@ impl Connection {
     /// ours but the FIN, it is as good as the FIN's acknowledgment: the program
     /// at the other end is gone, and nothing is lost. Otherwise it is a hint.
     pub fn handle_refused(&mut self, quoted: SeqNumber) {
-        let is_only_fin_left = self.snd.una == self.send.end() && self.unsent() == 0;
         if !self.is_in_flight(quoted) {
             self.counters.soft_errors += 1;
         } else if self.state == State::SynSent {
             self.fail(ConnectionError::Refused);
-        } else if self.state == State::LastAck && is_only_fin_left {
+        } else if self.state == State::LastAck && self.is_only_fin_left() {
             self.finish();
         } else {
             self.counters.soft_errors += 1;

@@ -75,7 +75,8 @@ impl SegmentSize {
             }
             return is_exonerated;
         }
-        let is_suspect = self.is_full_sized(len, options_len) && self.mss > base;
+        // What matters is that it is larger than what would be tried next.
+        let is_suspect = len + options_len > u64::from(base);
         let falls = is_suspect && timeouts >= self.patience;
         if falls {
             self.fallen = Some(Fallen { from: self.mss, timeouts: 0 });

@@ -72,7 +72,9 @@ impl Connection {
             return Decision::Send(Plan::Reset);
         }
         match self.state {
-            State::Closed | State::Listen | State::TimeWait => Decision::Idle,
+            State::Closed | State::Listen => Decision::Idle,
+            State::TimeWait if self.acks.is_due() => Decision::Send(Plan::Ack),
+            State::TimeWait => Decision::Idle,
             State::SynSent | State::SynReceived => self.schedule_syn(),
             _ => self.schedule_stream(now),
         }

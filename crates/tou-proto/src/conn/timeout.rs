@@ -81,6 +81,12 @@ impl Connection {
             TimerOutcome::ProbeDue => self.flags.tail_probe = true,
             TimerOutcome::Rto { first, flight_size, front_len } => {
                 self.counters.timeouts += 1;
+                self.flags.syn_retransmitted |= !self.snd.is_syn_acked();
+                if self.snd.is_syn_acked() && self.snd.wnd == 0 {
+                    // The peer shrank its window over what is in flight: neither
+                    // congestion nor a black hole.
+                    return;
+                }
                 if let Some(congestion) = &mut self.congestion {
                     congestion.on_rto(&RtoEvent { now, flight_size, first });
                 }
@@ -105,11 +111,16 @@ impl Connection {
                 Some(self.progress_at + fields.fin_wait2_timeout)
             }
             _ => {
-                let since = match self.persist.probing_since() {
-                    Some(since) => Some(since.max(self.heard_at)),
-                    None => (self.recovery.outstanding() > 0).then_some(self.progress_at),
-                };
-                since.map(|since| since + fields.user_timeout)
+                let waiting_since = self
+                    .persist
+                    .probing_since()
+                    .or_else(|| (self.recovery.outstanding() > 0).then_some(self.progress_at))?;
+                // An answer from behind a closed window keeps the connection, as
+                // long as there is a user who may think otherwise.
+                let is_answered = self.snd.wnd == 0 && self.owner == Owner::Held;
+                let since =
+                    if is_answered { waiting_since.max(self.heard_at) } else { waiting_since };
+                Some(since + fields.user_timeout)
             }
         }
     }
@@ -121,8 +132,10 @@ impl Connection {
         let is_quiet = self.state.is_synchronized()
             && self.recovery.outstanding() == 0
             && !self.flags.keepalive_probe;
-        let waits = keepalive.interval.saturating_mul(self.keepalive_probes);
-        is_quiet.then(|| self.heard_at + keepalive.idle + waits)
+        is_quiet.then(|| match self.keepalive_probes {
+            0 => self.heard_at + keepalive.idle,
+            _ => self.keepalive_at + keepalive.interval,
+        })
     }
 
     fn on_keepalive_timer(&mut self) {

@@ -1,13 +1,12 @@
 //! The user's calls for data (RFC 9293 §3.10.2, §3.10.3), and what the user is
 //! told.
 
-use alloc::sync::Arc;
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::cc::Controller;
-use crate::config::Keepalive;
+use crate::config::{ConfigError, Keepalive};
 use crate::error::{ConnectionError, ReadError, WriteError};
 use crate::time::Instant;
 
@@ -224,12 +223,12 @@ impl Connection {
     /// Data that came with a SYN is not the user's before the handshake has
     /// shown that the peer is there (RFC 9293 §3.4, MUST not deliver).
     fn is_deliverable(&self) -> bool {
-        !matches!(self.state, State::SynSent | State::SynReceived)
+        self.congestion.is_some()
     }
 
     /// The end of the stream (`Ok`), or why there is nothing.
     fn nothing_to_read(&mut self) -> Result<(), ReadError> {
-        if self.rcv.fin.is_some_and(|fin| self.rcv.nxt > fin) {
+        if self.state.is_peer_done() || self.rcv.fin.is_some_and(|fin| self.rcv.nxt > fin) {
             return Ok(());
         }
         if let Some(error) = self.error {
@@ -254,14 +253,22 @@ impl Connection {
 
     /// Changes when and how often the idle peer is asked whether it is there
     /// (RFC 9293 §3.8.4).
-    pub fn set_keepalive(&mut self, keepalive: Option<Keepalive>) {
-        Arc::make_mut(&mut self.config).fields.keepalive = keepalive;
+    ///
+    /// # Errors
+    /// If the value is none that a configuration takes.
+    pub fn set_keepalive(&mut self, keepalive: Option<Keepalive>) -> Result<(), ConfigError> {
+        self.config = self.config.to_builder().with_keepalive(keepalive).build()?;
         self.keepalive_probes = 0;
+        Ok(())
     }
 
     /// Changes how long data may stay unacknowledged (RFC 9293 §3.8.3).
-    pub fn set_user_timeout(&mut self, timeout: Duration) {
-        Arc::make_mut(&mut self.config).fields.user_timeout = timeout;
+    ///
+    /// # Errors
+    /// If the value is none that a configuration takes.
+    pub fn set_user_timeout(&mut self, timeout: Duration) -> Result<(), ConfigError> {
+        self.config = self.config.to_builder().with_user_timeout(timeout).build()?;
+        Ok(())
     }
 
     /// While corked only full segments are sent, or what has waited 200 ms.

@@ -18,13 +18,14 @@ pub(crate) struct Extent {
 /// The first check of RFC 9293 §3.10.7.4: does any of the segment fall into
 /// the receive window? Unlike the RFC's table, which looks at the segment's
 /// two ends, this also takes a segment that reaches over both edges of a small
-/// window.
+/// window, and one without data exactly at the right edge: that is where a peer
+/// stands whose last window full of data was lost, and its acknowledgments count.
 pub(crate) fn is_in_window(rcv: &RecvSpace, segment: Extent) -> bool {
     let Extent { seq, len } = segment;
-    if rcv.wnd() == 0 {
-        return len == 0 && seq == rcv.nxt;
+    if len == 0 {
+        return rcv.nxt <= seq && seq <= rcv.edge;
     }
-    seq < rcv.edge && seq + len.max(1) > rcv.nxt
+    rcv.wnd() > 0 && seq < rcv.edge && seq + len > rcv.nxt
 }
 
 /// What a RST segment deserves (RFC 9293 §3.10.7.4, second check; RFC 5961
@@ -43,7 +44,7 @@ pub(crate) enum ResetVerdict {
 pub(crate) fn judge_reset(rcv: &RecvSpace, seq: StreamPos) -> ResetVerdict {
     if seq == rcv.nxt {
         ResetVerdict::Reset
-    } else if is_in_window(rcv, Extent { seq, len: 0 }) {
+    } else if rcv.nxt < seq && seq < rcv.edge {
         ResetVerdict::Challenge
     } else {
         ResetVerdict::Drop
@@ -98,9 +99,9 @@ mod tests {
             let seq = rcv.nxt.nearest(SeqNumber::new(nxt.wrapping_add_signed(i32::from(offset))));
             let inside = |pos: StreamPos| (0..u64::from(wnd)).any(|i| rcv.nxt + i == pos);
             let len = u64::from(len);
-            let expected = match (len, wnd) {
-                (0, 0) => seq == rcv.nxt,
-                _ => (0..len.max(1)).any(|i| inside(seq + i)),
+            let expected = match len {
+                0 => inside(seq) || seq == rcv.edge,
+                _ => (0..len).any(|i| inside(seq + i)),
             };
             is_in_window(&rcv, Extent { seq, len }) == expected
         }

@@ -45,19 +45,19 @@ impl Connection {
         (limit / 2).min(self.peer_segment_estimate() + cut_off)
     }
 
-    /// The peer's full-sized segment: the largest seen, or ours.
+    /// The peer's full-sized segment: ours, or a larger one that was seen.
     fn peer_segment_estimate(&self) -> u64 {
-        match self.acks.peer_segment() {
-            0 => self.mss(),
-            seen => seen,
-        }
+        self.acks.peer_segment().max(self.mss())
     }
 
     /// The user has read: the receive buffer may grow, and the peer may have to
     /// hear of it although there is nothing else to tell, when the window it
     /// sees was (nearly) shut and reopens, or grows by a quarter of the buffer.
     pub(super) fn on_user_read(&mut self, now: Instant, bytes: u64) {
-        self.autotune.on_read(now, bytes, self.recovery.srtt());
+        // Without a sample, a round trip that is too long only makes the buffer
+        // grow sooner.
+        let rtt = self.recovery.srtt().unwrap_or(self.config.fields.rto_initial);
+        self.autotune.on_read(now, bytes, Some(rtt));
         let limit = self.autotune.limit();
         let growth = self.recv_edge().since(self.rcv.edge);
         let was_shut = self.visible_window() < self.recv_step(limit);

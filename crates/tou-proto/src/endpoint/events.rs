@@ -10,6 +10,9 @@ use crate::error::ConnectionError;
 use crate::event::Event;
 use crate::id::{ConnId, ListenerId};
 
+/// A queue shorter than this is not worth sweeping.
+const SWEEP_AT_LEAST: usize = 32;
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Events {
@@ -56,8 +59,17 @@ impl Events {
 
     /// A connection's owner has given it up.
     pub(super) fn forget(&mut self, conn: ConnId) {
-        // The queue still names it, and nothing is pending when its turn comes.
-        self.pending.remove(&conn);
+        // The queue still names it, and nothing is pending when its turn comes;
+        // it is swept when most of what it names is gone.
+        if self.pending.remove(&conn).is_some()
+            && self.queue.len() > 2 * (self.pending.len() + SWEEP_AT_LEAST)
+        {
+            let pending = &self.pending;
+            self.queue.retain(|subject| match subject {
+                Subject::Listener(_) => true,
+                Subject::Connection(id) => pending.contains_key(id),
+            });
+        }
     }
 
     /// The next event.

@@ -16,38 +16,57 @@ use crate::wire::{ParseError, SegmentFlags, SegmentHeader};
 
 use super::Endpoint;
 use super::demux::{InnerTuple, Key, Target};
+use super::listener::Listener;
 use super::isn::{initial_sequence_number, timestamp_offset};
 use super::reset::{StrayReply, reset_for};
 use super::slots::Stage;
 use super::time_wait::Verdict;
-use super::{Remote, carrier_header, is_ipv4};
+use super::{Remote, carrier_header, is_ipv4, is_peer_address};
 
 /// A segment on its way to whom it is for.
 struct Incoming<'a> {
     batch: &'a ReceivedBatch,
     header: SegmentHeader,
     data: Range<usize>,
+    /// Little of the batch before it was worth keeping.
+    is_in_waste: bool,
 }
 
 impl Incoming<'_> {
-    /// The segment's data, sharing the batch's buffer.
+    /// The segment's data, sharing the batch's buffer; or a copy, where it would
+    /// keep alive a buffer that holds little else (a peer could make each octet
+    /// it sends cost a hundred).
     fn payload(&self) -> Bytes {
-        if self.data.is_empty() { Bytes::new() } else { self.batch.data.slice(self.data.clone()) }
+        if self.data.is_empty() {
+            Bytes::new()
+        } else if self.is_in_waste {
+            Bytes::copy_from_slice(self.batch.data.get(self.data.clone()).unwrap_or_default())
+        } else {
+            self.batch.data.slice(self.data.clone())
+        }
     }
 }
 
+/// Octets of a batch that may come to nothing before its data is copied rather
+/// than shared, beside as many as were kept.
+const WASTE: usize = 4_096;
+
 impl Endpoint {
     pub(super) fn input_batch(&mut self, now: Instant, batch: &ReceivedBatch) {
-        let mut peer = self.paths.find(batch.peer);
-        if let Some(peer) = peer {
-            self.paths.on_heard(peer, batch.local_ip);
+        if !is_peer_address(batch.peer) {
+            self.counters.invalid_sources += 1;
+            return;
         }
+        let mut peer = self.paths.find(batch.peer);
         // The connection that the last segments were for: one look-up and one
         // decision on acknowledgments for all of them.
         let mut current: Option<(Port, Port, u32)> = None;
+        let mut kept = 0;
         for range in batch.ranges() {
             self.counters.datagrams_received += 1;
-            let Some(seg) = self.parse(batch, range) else { continue };
+            let is_in_waste = range.start > 2 * kept + WASTE;
+            let Some(mut seg) = self.parse(batch, range) else { continue };
+            seg.is_in_waste = is_in_waste;
             let ports = (seg.header.src_port, seg.header.dst_port);
             let known = current.filter(|(src, dst, _)| (*src, *dst) == ports);
             let target = match known {
@@ -58,12 +77,12 @@ impl Endpoint {
                 if let Some((.., before)) = current.replace((ports.0, ports.1, slot))
                     && before != slot
                 {
-                    self.end_of_batch(now, before);
+                    self.end_of_batch(now, before, batch.local_ip);
                 }
-                self.input_connection(now, slot, &seg);
+                kept += self.input_connection(now, slot, &seg);
             } else {
                 if let Some((.., before)) = current.take() {
-                    self.end_of_batch(now, before);
+                    self.end_of_batch(now, before, batch.local_ip);
                 }
                 self.input_unmatched(now, target, &seg);
                 // A SYN may have made the path.
@@ -71,7 +90,7 @@ impl Endpoint {
             }
         }
         if let Some((.., slot)) = current {
-            self.end_of_batch(now, slot);
+            self.end_of_batch(now, slot, batch.local_ip);
         }
     }
 
@@ -81,7 +100,7 @@ impl Endpoint {
             Ok(parsed) => {
                 self.counters.malformed_options += u64::from(parsed.options_malformed);
                 let data = range.start + parsed.data_offset..range.end;
-                Some(Incoming { batch, header: parsed.header, data })
+                Some(Incoming { batch, header: parsed.header, data, is_in_waste: false })
             }
             Err(ParseError::BadChecksum) => {
                 self.counters.bad_checksums += 1;
@@ -94,17 +113,28 @@ impl Endpoint {
         }
     }
 
-    fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) {
-        let Some(entry) = self.slots.get_mut(slot) else { return };
+    /// Returns how many octets of data the connection has kept.
+    fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) -> usize {
+        let Some(entry) = self.slots.get_mut(slot) else { return 0 };
+        let before = entry.conn.held();
         match entry.conn.handle_segment(now, &seg.header, seg.payload()) {
-            Disposition::Done => {}
-            Disposition::Reset => self.reply_reset(now, seg),
+            Disposition::Done => {
+                usize::try_from(entry.conn.held().saturating_sub(before)).unwrap_or(0)
+            }
+            Disposition::Reset => {
+                self.reply_reset(now, seg);
+                0
+            }
         }
     }
 
-    fn end_of_batch(&mut self, now: Instant, slot: u32) {
+    fn end_of_batch(&mut self, now: Instant, slot: u32, local_ip: Option<IpAddr>) {
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.conn.end_of_batch(now);
+            if entry.conn.heard_at() == now {
+                // It was the peer, and not somebody who uses its address.
+                self.paths.on_heard(entry.peer, local_ip);
+            }
         }
         self.settle(now, slot);
     }
@@ -113,25 +143,33 @@ impl Endpoint {
         if let Some(Target::TimeWait(slot)) = target {
             let len = seg.data.len();
             match self.time_waits.judge(now, slot, &seg.header, len) {
-                Verdict::Ignore => return,
+                Verdict::Ignore => {}
                 Verdict::Answer(header) => {
-                    self.reply(now, seg, header);
-                    return;
+                    self.strays.push_owed(stray_reply(seg, header));
                 }
-                Verdict::Reopen(above) => {
-                    if let Some(listener) = self.listeners.find(seg.header.dst_port) {
-                        self.forget_time_wait(slot);
-                        self.open_passively(now, listener, seg, Some(above));
-                        return;
-                    }
-                    // Nobody listens any more: as CLOSED.
-                }
+                Verdict::Reopen(above) => self.reopen(now, slot, seg, above),
             }
-        } else if let Some(listener) = self.listeners.find(seg.header.dst_port) {
+            return;
+        }
+        if let Some(listener) = self.listeners.find(seg.header.dst_port) {
             self.input_listen(now, listener, seg);
             return;
         }
         self.input_closed(now, seg);
+    }
+
+    /// A SYN that may open a new connection with the names of the one whose
+    /// remains are in `slot` (RFC 6191), if somebody listens and has room. If
+    /// not, it is answered as any other SYN in TIME-WAIT (RFC 5961 §4.2).
+    fn reopen(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>, above: SeqNumber) {
+        let listener = self.listeners.find(seg.header.dst_port);
+        let has_room = |id| self.listeners.get(id).is_some_and(Listener::has_room);
+        if let Some(listener) = listener.filter(|id| has_room(*id)) {
+            self.forget_time_wait(slot);
+            self.open_passively(now, listener, seg, Some(above));
+        } else if let Some(header) = self.time_waits.answer(now, slot) {
+            self.strays.push_owed(stray_reply(seg, header));
+        }
     }
 
     /// RFC 9293 §3.10.7.2, for a port that is listened on.
@@ -172,9 +210,7 @@ impl Endpoint {
     }
 
     fn reply(&mut self, now: Instant, seg: &Incoming<'_>, header: SegmentHeader) -> bool {
-        let peer = seg.batch.peer;
-        let is_sent =
-            self.strays.push(now, StrayReply { peer, local_ip: seg.batch.local_ip, header });
+        let is_sent = self.strays.push(now, stray_reply(seg, header));
         self.counters.stray_replies_suppressed += u64::from(!is_sent);
         is_sent
     }
@@ -211,7 +247,7 @@ impl Endpoint {
         let conn = Connection::accept(now, params, &seg.header, seg.payload());
         let stage = Stage::Embryonic(listener_id);
         let id = self.enter(conn, key(peer, &seg.header), remote.addr.ip(), stage);
-        self.end_of_batch(now, id.slot);
+        self.end_of_batch(now, id.slot, seg.batch.local_ip);
     }
 
     /// What a connection must be told to begin.
@@ -276,6 +312,10 @@ impl Endpoint {
         }
         self.settle(now, slot);
     }
+}
+
+fn stray_reply(seg: &Incoming<'_>, header: SegmentHeader) -> StrayReply {
+    StrayReply { peer: seg.batch.peer, local_ip: seg.batch.local_ip, header }
 }
 
 fn key(peer: PeerId, header: &SegmentHeader) -> Key {

@@ -31,6 +31,8 @@ pub(super) struct Listener {
     embryonic: usize,
     /// Established ones, in order.
     ready: VecDeque<ConnId>,
+    /// The owner was told, and has not yet found the queue empty.
+    is_told: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl Listeners {
             config,
             embryonic: 0,
             ready,
+            is_told: false,
         });
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.by_port.insert(PortKey(port), slot);
@@ -122,15 +125,17 @@ impl Listener {
         self.embryonic = self.embryonic.saturating_sub(1);
     }
 
-    /// A connection is established. Returns whether the queue was empty.
+    /// A connection is established. Returns whether the owner is to be told.
     pub(super) fn on_established(&mut self, conn: ConnId) -> bool {
         self.embryonic = self.embryonic.saturating_sub(1);
         self.ready.push_back(conn);
-        self.ready.len() == 1
+        !core::mem::replace(&mut self.is_told, true)
     }
 
     /// The next connection to accept.
     pub(super) fn accept(&mut self) -> Option<ConnId> {
-        self.ready.pop_front()
+        let next = self.ready.pop_front();
+        self.is_told &= next.is_some();
+        next
     }
 }

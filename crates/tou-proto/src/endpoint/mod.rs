@@ -31,7 +31,7 @@ mod verbs;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::EndpointConfig;
 use crate::id::{ConnId, ListenerId, Port};
@@ -101,7 +101,7 @@ impl Endpoint {
             listeners: Listeners::new(&secret),
             slots: Slots::default(),
             time_waits: TimeWaits::new(fields.time_wait, fields.max_time_wait),
-            strays: StrayReplies::new(fields.stray_replies_per_second),
+            strays: StrayReplies::new(fields.stray_replies_per_second, &secret),
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
             events: Events::default(),
@@ -152,6 +152,14 @@ impl Endpoint {
         let datagram = mtu.saturating_sub(carrier_header(ip));
         datagram.min(MAX_DATAGRAM).saturating_sub(TCP_HEADER)
     }
+}
+
+/// Whether datagrams may be sent to, and come from, this address (RFC 9293
+/// §3.9.2.3, MUST-46, MUST-57).
+fn is_peer_address(addr: SocketAddr) -> bool {
+    let ip = addr.ip().to_canonical();
+    let is_broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
 }
 
 /// IP and UDP header.

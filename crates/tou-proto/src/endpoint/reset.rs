@@ -1,13 +1,17 @@
 //! Answers to segments that no connection takes (RFC 9293 §3.10.7.1), and
 //! their limit.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use crate::secret::{Purpose, Secret};
 use crate::seq::SeqNumber;
 use crate::time::Instant;
 use crate::wire::{SegmentFlags, SegmentHeader, SegmentOptions};
+
+use super::path::addr_bytes;
 
 /// A segment without data, ready to be sent.
 #[derive(Debug)]
@@ -17,35 +21,76 @@ pub(super) struct StrayReply {
     pub(super) header: SegmentHeader,
 }
 
-/// Answers that wait to be sent.
+/// Answers that wait to be sent, and how many more may be given.
+///
+/// A limit that everybody shares and can foresee tells an attacker who counts
+/// his own answers whether somebody else got one, and so whether a connection
+/// exists (CVE-2016-5696). So each source has a limit of its own, and the shared
+/// one above it changes every second in a way that nobody foresees.
 #[derive(Debug)]
 pub(super) struct StrayReplies {
     queue: VecDeque<StrayReply>,
+    secret: Secret,
     per_second: u32,
     second: Instant,
-    given: u32,
+    /// How many may still be given in this second, to all and to each source;
+    /// sources whose hashes meet share a limit.
+    left: u32,
+    left_to: Box<[u32; SOURCES]>,
 }
 
 /// Answers waiting at once: more are not worth their memory.
 const MAX_QUEUED: usize = 256;
+const SOURCES: usize = 256;
+
+/// What part of the shared limit one source may use up.
+const SHARE_OF_ONE: u32 = 10;
 
 impl StrayReplies {
-    pub(super) fn new(per_second: u32) -> Self {
-        Self { queue: VecDeque::new(), per_second, second: Instant::ZERO, given: 0 }
+    pub(super) fn new(per_second: u32, secret: &Secret) -> Self {
+        let mut replies = Self {
+            queue: VecDeque::new(),
+            secret: secret.clone(),
+            per_second,
+            second: Instant::ZERO,
+            left: 0,
+            left_to: Box::new([0; SOURCES]),
+        };
+        replies.begin_second(Instant::ZERO);
+        replies
     }
 
-    /// Queues a reply; `false` if the limit forbids it.
+    fn begin_second(&mut self, now: Instant) {
+        self.second = now;
+        let draw = self.secret.prf(Purpose::StrayLimit, &now.as_nanos().to_be_bytes());
+        let half = self.per_second / 2;
+        self.left = self.per_second - u32::try_from(draw % (u64::from(half) + 1)).unwrap_or(0);
+        self.left_to.fill(self.per_second.div_ceil(SHARE_OF_ONE));
+    }
+
+    /// Queues a reply; `false` if a limit forbids it.
     pub(super) fn push(&mut self, now: Instant, reply: StrayReply) -> bool {
         if now.saturating_since(self.second) >= Duration::from_secs(1) {
-            self.second = now;
-            self.given = 0;
+            self.begin_second(now);
         }
-        if self.given >= self.per_second || self.queue.len() >= MAX_QUEUED {
+        let source = self.secret.prf(Purpose::StrayLimit, &addr_bytes(reply.peer.ip()));
+        let source = usize::try_from(source % SOURCES as u64).unwrap_or(0);
+        let Some(left_to) = self.left_to.get_mut(source) else { return false };
+        if *left_to == 0 || self.left == 0 || self.queue.len() >= MAX_QUEUED {
             return false;
         }
-        self.given += 1;
+        *left_to -= 1;
+        self.left -= 1;
         self.queue.push_back(reply);
         true
+    }
+
+    /// Queues an answer that is owed to what remains of a connection, which has
+    /// a limit of its own.
+    pub(super) fn push_owed(&mut self, reply: StrayReply) {
+        if self.queue.len() < 2 * MAX_QUEUED {
+            self.queue.push_back(reply);
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<StrayReply> {
@@ -107,20 +152,33 @@ mod tests {
         assert_eq!(reset_for(&segment(SegmentFlags::RST), 0), None);
     }
 
+    fn push(replies: &mut StrayReplies, millis: u64, host: u8) -> bool {
+        let peer = SocketAddr::from(([10, 0, 0, host], 9));
+        let header = segment(SegmentFlags::RST);
+        let pushed =
+            replies.push(Instant::from_millis(millis), StrayReply { peer, local_ip: None, header });
+        replies.pop();
+        pushed
+    }
+
     #[test]
-    fn replies_are_limited_for_each_second() {
-        let mut replies = StrayReplies::new(3);
-        let push = |replies: &mut StrayReplies, millis| {
-            let reply = StrayReply {
-                peer: SocketAddr::from(([10, 0, 0, 1], 9)),
-                local_ip: None,
-                header: segment(SegmentFlags::RST),
-            };
-            replies.push(Instant::from_millis(millis), reply)
+    fn a_source_gets_its_share_in_each_second() {
+        let mut replies = StrayReplies::new(100, &Secret::new(&[0; 32]));
+        let given = (0..50).filter(|_| push(&mut replies, 5_000, 1)).count();
+        assert_eq!(given, 10);
+        assert!(push(&mut replies, 5_000, 2), "another has its own");
+        assert!(!push(&mut replies, 5_999, 1));
+        assert!(push(&mut replies, 6_000, 1));
+    }
+
+    #[test]
+    fn all_together_get_half_to_all_of_the_limit_and_nobody_knows_how_much() {
+        let mut replies = StrayReplies::new(100, &Secret::new(&[0; 32]));
+        let mut in_second = |second: u64| {
+            (0..=255).filter(|host| push(&mut replies, second * 1_000, *host)).count()
         };
-        let given = (0..10).filter(|_| push(&mut replies, 5_000)).count();
-        assert_eq!(given, 3);
-        assert!(!push(&mut replies, 5_999));
-        assert!(push(&mut replies, 6_000));
+        let totals: alloc::vec::Vec<usize> = (1..20).map(&mut in_second).collect();
+        assert!(totals.iter().all(|total| (50..=100).contains(total)), "{totals:?}");
+        assert!(totals.windows(2).any(|pair| pair[0] != pair[1]), "{totals:?}");
     }
 }

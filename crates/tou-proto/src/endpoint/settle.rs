@@ -6,7 +6,6 @@ use crate::time::Instant;
 
 use super::Endpoint;
 use super::demux::Target;
-use super::reset::StrayReply;
 use super::slots::Stage;
 
 impl Endpoint {
@@ -69,18 +68,12 @@ impl Endpoint {
             entry.is_keyed = false;
             let Some(path) = self.paths.get(key.peer) else { return };
             let (addr, local_ip) = (path.addr, path.local_ip);
-            let ack_due = remains.ack_due;
             self.paths.join(addr, local_ip);
             let (remains_slot, evicted) = self.time_waits.insert(now, key, remains);
             self.demux.insert(key, addr.ip(), Target::TimeWait(remains_slot));
             if let Some(evicted) = evicted {
                 self.counters.time_wait_evicted += 1;
                 self.forget_time_wait(evicted);
-            }
-            if ack_due
-                && let Some(header) = self.time_waits.answer(now, remains_slot)
-            {
-                self.strays.push(now, StrayReply { peer: addr, local_ip, header });
             }
         } else if entry.conn.state() == State::Closed {
             // Nothing that comes now is for this connection any more.
@@ -125,7 +118,7 @@ impl Endpoint {
             let (at, slot) = self.deadlines.first()?;
             let now = self.now;
             let actual = self.slots.get(slot).and_then(|entry| entry.conn.deadline(now));
-            if actual == Some(at) {
+            if actual == Some(at) || at <= now {
                 return Some(at);
             }
             // It has moved away, or is gone.
@@ -133,17 +126,12 @@ impl Endpoint {
         }
     }
 
-    /// A connection whose deadline has come at `now`.
+    /// A connection whose entry has come up at `now`, whether its deadline is
+    /// still the same or not.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<u32> {
-        loop {
-            let (at, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
-            let actual = self.slots.get(slot).and_then(|entry| entry.conn.deadline(now));
-            if actual.is_some_and(|actual| actual <= now) {
-                self.requeue(slot, at, None);
-                return Some(slot);
-            }
-            self.requeue(slot, at, actual);
-        }
+        let (at, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        self.requeue(slot, at, None);
+        Some(slot)
     }
 
     fn requeue(&mut self, slot: u32, entry: Instant, deadline: Option<Instant>) {

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use slab::Slab;
 
-use crate::conn::Remains;
+use crate::conn::{Remains, ReplyLimit};
 use crate::seq::SeqNumber;
 use crate::time::Instant;
 use crate::wire::{SegmentFlags, SegmentHeader, SegmentOptions, Timestamps};
@@ -29,6 +29,7 @@ struct Entry {
     key: Key,
     remains: Remains,
     expires: Instant,
+    answers: ReplyLimit,
     serial: u64,
 }
 
@@ -60,7 +61,7 @@ impl TimeWaits {
         self.serial += 1;
         let expires = now + self.duration;
         let serial = self.serial;
-        let slot = self.slab.insert(Entry { key, remains, expires, serial });
+        let slot = self.slab.insert(Entry { key, remains, expires, answers: ReplyLimit::default(), serial });
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.queue.push_back((expires, slot, serial));
         (slot, oldest)
@@ -109,39 +110,66 @@ impl TimeWaits {
         segment: &SegmentHeader,
         payload_len: usize,
     ) -> Verdict {
-        let duration = self.duration;
         let Some(entry) = self.slab.get_mut(slot as usize) else { return Verdict::Ignore };
-        let remains = &entry.remains;
-        let flags = segment.flags;
-        // RFC 1337: a reset must not end TIME-WAIT.
-        if flags.contains(SegmentFlags::RST) {
-            return Verdict::Ignore;
-        }
-        if flags.contains(SegmentFlags::SYN) {
-            if !flags.contains(SegmentFlags::ACK) && is_new(remains, segment) {
-                return Verdict::Reopen(remains.snd_nxt);
-            }
-            // RFC 5961 §4.2.
-            return Verdict::Answer(ack_of(now, remains));
-        }
-        if !flags.contains(SegmentFlags::ACK) {
-            return Verdict::Ignore;
-        }
-        let is_fin = flags.contains(SegmentFlags::FIN);
-        if payload_len == 0 && !is_fin && segment.seq == remains.rcv_nxt {
-            return Verdict::Ignore;
-        }
-        let answer = ack_of(now, remains);
-        if is_fin {
+        let verdict = entry.judge(segment, payload_len);
+        if verdict == Judged::FinAgain {
             // "Acknowledge it, and restart the 2 MSL timeout."
-            entry.expires = now + duration;
+            entry.expires = now + self.duration;
         }
-        Verdict::Answer(answer)
+        match verdict {
+            Judged::Nothing => Verdict::Ignore,
+            Judged::New => Verdict::Reopen(entry.remains.snd_nxt),
+            Judged::Old | Judged::FinAgain => {
+                if entry.answers.allow(now) {
+                    Verdict::Answer(ack_of(now, &entry.remains))
+                } else {
+                    Verdict::Ignore
+                }
+            }
+        }
     }
 
     /// The acknowledgment that the entry in `slot` gives.
     pub(super) fn answer(&self, now: Instant, slot: u32) -> Option<SegmentHeader> {
         self.slab.get(slot as usize).map(|entry| ack_of(now, &entry.remains))
+    }
+}
+
+/// What a segment is to what remains of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    /// Nothing to answer.
+    Nothing,
+    /// A SYN of a new connection.
+    New,
+    /// The peer's FIN again: our acknowledgment was lost.
+    FinAgain,
+    /// Something old, or forged.
+    Old,
+}
+
+impl Entry {
+    fn judge(&self, segment: &SegmentHeader, payload_len: usize) -> Judged {
+        let remains = &self.remains;
+        let flags = segment.flags;
+        // RFC 1337: a reset must not end TIME-WAIT.
+        if flags.contains(SegmentFlags::RST) {
+            return Judged::Nothing;
+        }
+        if flags.contains(SegmentFlags::SYN) {
+            let is_new = !flags.contains(SegmentFlags::ACK) && is_new(remains, segment);
+            // RFC 5961 §4.2.
+            return if is_new { Judged::New } else { Judged::Old };
+        }
+        if !flags.contains(SegmentFlags::ACK) {
+            return Judged::Nothing;
+        }
+        let data = u32::try_from(payload_len).unwrap_or(u32::MAX);
+        if flags.contains(SegmentFlags::FIN) {
+            let end = segment.seq.plus(data).plus(1);
+            return if end == remains.rcv_nxt { Judged::FinAgain } else { Judged::Old };
+        }
+        if data == 0 && segment.seq == remains.rcv_nxt { Judged::Nothing } else { Judged::Old }
     }
 }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::{ConnectionConfig, Keepalive};
+use crate::config::{ConfigError, ConnectionConfig, Keepalive, SetOptionError};
 use crate::conn::{Connection, State};
 use crate::error::{ConnectError, ListenError, ReadError, UnknownConnection, WriteError};
 use crate::event::Event;
@@ -17,7 +17,7 @@ use crate::time::Instant;
 use super::demux::{Key, Target};
 use super::listener::Listener;
 use super::slots::Stage;
-use super::{Endpoint, Remote, ports};
+use super::{Endpoint, Remote, is_peer_address, ports};
 
 impl Endpoint {
     /// Starts listening on a TCP port. At most `backlog` connections (one at
@@ -80,7 +80,7 @@ impl Endpoint {
     ) -> Result<ConnId, ConnectError> {
         let now = self.advance(now);
         let ip = remote.addr.ip();
-        if remote.addr.port() == 0 || ip.is_unspecified() || ip.is_multicast() {
+        if !is_peer_address(remote.addr) {
             return Err(ConnectError::InvalidAddress);
         }
         if self.slots.len() >= self.config.fields.max_connections {
@@ -265,27 +265,39 @@ impl Endpoint {
     /// Changes when and how often the idle peer is asked whether it is there.
     ///
     /// # Errors
-    /// If the handle names no connection.
+    /// If the handle names no connection, or the value is none that a
+    /// configuration takes.
     pub fn set_keepalive(
         &mut self,
         now: Instant,
         conn: ConnId,
         keepalive: Option<Keepalive>,
-    ) -> Result<(), UnknownConnection> {
-        self.with(now, conn, |conn, _| conn.set_keepalive(keepalive))
+    ) -> Result<(), SetOptionError> {
+        self.set(now, conn, |conn| conn.set_keepalive(keepalive))
     }
 
     /// Changes how long data may stay unacknowledged.
     ///
     /// # Errors
-    /// If the handle names no connection.
+    /// If the handle names no connection, or the value is none that a
+    /// configuration takes.
     pub fn set_user_timeout(
         &mut self,
         now: Instant,
         conn: ConnId,
         timeout: Duration,
-    ) -> Result<(), UnknownConnection> {
-        self.with(now, conn, |conn, _| conn.set_user_timeout(timeout))
+    ) -> Result<(), SetOptionError> {
+        self.set(now, conn, |conn| conn.set_user_timeout(timeout))
+    }
+
+    fn set(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        setter: impl FnOnce(&mut Connection) -> Result<(), ConfigError>,
+    ) -> Result<(), SetOptionError> {
+        let result = self.with(now, conn, |conn, _| setter(conn));
+        result.map_err(|_| SetOptionError::UnknownConnection)?.map_err(SetOptionError::Config)
     }
 
     /// A snapshot of the connection.
@@ -340,7 +352,13 @@ impl Endpoint {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop()
+        loop {
+            match self.events.pop()? {
+                // The listener was closed meanwhile.
+                Event::Incoming(id) if self.listeners.get(id).is_none() => {}
+                event => return Some(event),
+            }
+        }
     }
 
     /// Whether a datagram that came from `peer` is for this endpoint, for those

@@ -1,0 +1,201 @@
+//! Running the program, and not for ever.
+
+#![allow(dead_code, reason = "each test program uses some of it")]
+
+use core::time::Duration;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a finished program leaves.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        core::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// Fails with what the program said unless it ended well.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code(), Some(0), "{}", self.stderr);
+        self
+    }
+
+    /// Asserts that the program failed with `code` and said one line, and
+    /// returns the line.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32) -> &str {
+        assert_eq!(self.code(), Some(code), "{}", self.stderr);
+        let line = self.stderr.trim_end();
+        assert!(line.starts_with("tou: ") && !line.contains('\n'), "{line}");
+        line
+    }
+}
+
+/// A program that runs, with its output being collected.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: JoinHandle<String>,
+}
+
+/// The program with these arguments: no input, output to be collected.
+pub(crate) fn tou(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tou"));
+    command.args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(args: &[&str]) -> Outcome {
+    start(tou(args)).finish()
+}
+
+/// Starts the program.
+pub(crate) fn start(mut command: Command) -> Running {
+    let mut child = command.spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    Running::new(child, stderr)
+}
+
+/// Starts `tou listen 127.0.0.1:0` with more arguments, and returns where it
+/// listens.
+pub(crate) fn listen(args: &[&str], set: impl FnOnce(&mut Command)) -> (Running, String) {
+    let mut command = tou(&["listen", "127.0.0.1:0"]);
+    command.args(args);
+    set(&mut command);
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let addr = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
+    (Running::new(child, stderr), addr)
+}
+
+impl Running {
+    fn new(mut child: Child, mut stderr: BufReader<ChildStderr>) -> Self {
+        let stdout = child.stdout.take().map(|mut stdout| {
+            thread::spawn(move || {
+                let mut data = Vec::new();
+                stdout.read_to_end(&mut data).unwrap();
+                data
+            })
+        });
+        let stderr = thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        Self { child, stdout, stderr }
+    }
+
+    /// Its input, if that is a pipe.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
+    /// Writes all of `data` to its input, in another thread, and ends it.
+    pub(crate) fn feed(&mut self, data: Vec<u8>) {
+        let mut stdin = self.stdin();
+        thread::spawn(move || {
+            // It may have ended before it read everything.
+            let _ = stdin.write_all(&data);
+        });
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its output to end, before it ends itself.
+    pub(crate) fn output(&mut self) -> Vec<u8> {
+        self.stdout.take().unwrap().join().unwrap()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Outcome {
+        let nap = Duration::from_millis(5);
+        let mut left = PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break Some(status);
+            }
+            if left.is_zero() {
+                self.child.kill().unwrap();
+                self.child.wait().unwrap();
+                break None;
+            }
+            thread::sleep(nap);
+            left = left.saturating_sub(nap);
+        };
+        let stdout = self.stdout.map(|stdout| stdout.join().unwrap()).unwrap_or_default();
+        let stderr = self.stderr.join().unwrap();
+        let Some(status) = status else { panic!("the program does not end: {stderr}") };
+        Outcome { status, stdout, stderr }
+    }
+}
+
+/// Bytes that look random, and hold every value.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    core::iter::repeat_with(next).take(len).collect()
+}
+
+/// Fails without printing megabytes.
+#[track_caller]
+pub(crate) fn assert_same(got: &[u8], expected: &[u8]) {
+    assert_eq!(got.len(), expected.len(), "lengths differ");
+    let first = got.iter().zip(expected).position(|(got, expected)| got != expected);
+    assert_eq!(first, None, "first difference");
+}
+
+/// A file of this test, gone when dropped.
+#[derive(Debug)]
+pub(crate) struct TempFile(PathBuf);
+
+impl TempFile {
+    pub(crate) fn new(name: &str, content: &[u8]) -> Self {
+        let name = format!("{}-{name}", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        File::create(&path).unwrap().write_all(content).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        std::fs::read_to_string(&self.0).unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,63 @@
+//! `--segments`: a line for each.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::*;
+
+/// The fields of a line: time, fate, from, to, and the segment.
+#[track_caller]
+fn fields(line: &str) -> (f64, &str, &str, &str, &str) {
+    let mut words = line.split_whitespace();
+    let mut next = || words.next().unwrap_or_else(|| panic!("short line {line:?}"));
+    let (time, fate, from, arrow, to) = (next(), next(), next(), next(), next());
+    assert_eq!(arrow, ">", "{line}");
+    let (_, segment) = line.split_once(&format!("> {to} ")).unwrap();
+    (time.parse().unwrap(), fate, from, to, segment)
+}
+
+#[test]
+fn each_segment_is_a_line() {
+    let (server, addr) = listen(&["--segments"], |_| {});
+    let client = run(&["connect", &addr, "--segments"]).ok();
+    let server = server.finish().ok();
+    let lines: Vec<_> = client.stderr.lines().collect();
+    let (_, fate, _, to, syn) = fields(lines[0]);
+    assert_eq!((fate, to), ("sent", addr.as_str()));
+    assert!(syn.contains(": Flags [S], seq ") && syn.contains(", win "), "{syn}");
+    assert!(syn.contains("options [mss ") && syn.ends_with(", length 0"), "{syn}");
+    let (_, fate, from, _, syn_ack) = fields(lines[1]);
+    assert_eq!((fate, from), ("received", addr.as_str()));
+    assert!(syn_ack.contains(": Flags [S.], seq ") && syn_ack.contains(", ack "), "{syn_ack}");
+    // What one has sent the other has received.
+    let count = |text: &str, fate| text.lines().filter(|line| fields(line).1 == fate).count();
+    assert_eq!(count(&client.stderr, "sent"), count(&server.stderr, "received"));
+    assert!(count(&client.stderr, "sent") >= 3);
+    assert_eq!(count(&client.stderr, "retransmitted"), 0, "{}", client.stderr);
+}
+
+#[test]
+fn lost_segments_are_dropped_and_sent_again() {
+    let log = TempFile::new("lossy", b"what was here before");
+    let args = ["demo", "--size", "200KiB", "--segments", "--log-file", log.path()];
+    let outcome = run(&args).ok();
+    assert_eq!(outcome.stderr, "");
+    let text = log.text();
+    let count = |fate| text.lines().filter(|line| fields(line).1 == fate).count();
+    for fate in ["sent", "received", "dropped", "retransmitted"] {
+        assert!(count(fate) > 0, "nothing {fate}");
+    }
+    let times: Vec<_> = text.lines().map(|line| fields(line).0).collect();
+    assert!(times.iter().all(|&time| (0.0..60.0).contains(&time)));
+}
+
+#[test]
+fn a_log_file_that_cannot_be_written_is_a_failure() {
+    let outcome = run(&["demo", "--size", "1", "--log-file", "/no/such/dir/log"]);
+    let line = "tou: cannot create log file /no/such/dir/log: no such file or directory";
+    assert_eq!(outcome.failed(1), line);
+    let outcome = run(&["demo", "--size", "1", "--segments", "--log-file", "/dev/full"]);
+    let line = "tou: cannot write log file /dev/full: no space left on device";
+    assert_eq!(outcome.failed(1), line);
+}
