@@ -1,6 +1,6 @@
 //! One UDP port, and the connections that go through it.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::fmt;
 use std::io;
@@ -142,8 +142,8 @@ impl TouSocket {
     /// of `addr`'s addresses that answers.
     ///
     /// # Errors
-    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`; `NotConnected` if the
-    /// socket was closed.
+    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`;
+    /// `NotConnected` if the socket was closed.
     pub fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<TouStream> {
         let mut failure = None;
         for addr in addr.to_socket_addrs()? {
@@ -187,6 +187,11 @@ impl TouSocket {
     /// # Errors
     /// As [`TouSocket::connect_with`], as far as it fails at once.
     pub fn start_connect(&self, remote: Remote, options: &ConnectOptions) -> io::Result<TouStream> {
+        let is_v6 = matches!(remote.addr.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none());
+        if is_v6 && self.local_addr().is_ipv4() {
+            let message = "an IPv4 socket cannot reach an IPv6 address";
+            return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, message));
+        }
         let config = options.config.clone().or_else(|| self.shared.connection.clone());
         let (conn, port) = self.shared.engine().call(|hub, now, _| {
             if hub.is_closed() {

@@ -51,6 +51,15 @@ fn connecting_to_silence_times_out() {
 }
 
 #[test]
+fn an_address_of_another_family_is_unreachable() {
+    let socket = TouSocket::bind(LOCAL).unwrap();
+    let error = socket.connect("[::1]:9").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NetworkUnreachable);
+    let error = socket.connect("[::ffff:127.0.0.1]:9").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
 fn port_zero_cannot_be_connected_to() {
     let error = TouStream::connect("127.0.0.1:0").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);

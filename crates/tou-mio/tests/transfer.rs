@@ -9,9 +9,15 @@ use std::net::Shutdown;
 use std::thread;
 
 use bytes::Bytes;
-use tou_mio::{TouSocket, TouStream};
+use tou_mio::{TouListener, TouSocket, TouStream};
 
 use common::*;
+
+const fn is_shareable<T: Send + Sync + 'static>() {}
+
+const _: () = is_shareable::<TouSocket>();
+const _: () = is_shareable::<TouListener>();
+const _: () = is_shareable::<TouStream>();
 
 #[test]
 fn an_echo_comes_back() {
@@ -23,6 +29,17 @@ fn an_echo_comes_back() {
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_all(&stream), []);
     server.join().unwrap();
+}
+
+#[test]
+fn ipv6_works_too() {
+    let Ok(listener) = TouListener::bind("[::1]:0") else { return };
+    let mut client = TouStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, peer) = listener.accept().unwrap();
+    assert!(peer.is_ipv6());
+    client.write_all(b"six").unwrap();
+    drop(client);
+    assert_eq!(read_all(&server), b"six");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tou_proto::cc::CongestionControl;
 use tou_proto::{ConfigError, ConnectionConfig, EndpointConfig, Keepalive};
 
-use crate::run::Settings;
 use crate::run::settings::{Congestion, Cookies, EcnUse};
+use crate::run::{self, Settings};
 
 /// What all connections of an endpoint share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,6 @@ pub(super) fn connection(settings: &Settings) -> Result<Arc<ConnectionConfig>, C
     let send_buffer = u64::from(settings.send_buffer);
     let recv_buffer_max = settings.recv_buffer_max.clamp(recv_buffer, LARGEST_BUFFER);
     let send_buffer_max = u64::from(settings.send_buffer_max.max(settings.send_buffer));
-    let keepalive = settings.keepalive;
     let mut builder = ConnectionConfig::builder()
         .with_max_mss(settings.mss())
         .with_recv_buffer(recv_buffer, recv_buffer_max)
@@ -88,11 +87,7 @@ pub(super) fn connection(settings: &Settings) -> Result<Arc<ConnectionConfig>, C
             Congestion::Cubic => CongestionControl::Cubic,
             Congestion::Reno => CongestionControl::Reno,
         })
-        .with_keepalive(keepalive.on.then_some(Keepalive {
-            idle: keepalive.idle,
-            interval: keepalive.interval,
-            probes: keepalive.count,
-        }));
+        .with_keepalive(keepalive(settings));
     if let Some(timeout) = settings.user_timeout {
         builder = builder.with_user_timeout(timeout);
     }
@@ -101,6 +96,12 @@ pub(super) fn connection(settings: &Settings) -> Result<Arc<ConnectionConfig>, C
         builder = builder.with_initial_window(octets);
     }
     builder.build()
+}
+
+/// What `settings` say about keepalive.
+pub(super) fn keepalive(settings: &Settings) -> Option<Keepalive> {
+    let run::settings::Keepalive { on, idle, interval, count } = settings.keepalive;
+    on.then_some(Keepalive { idle, interval, probes: count })
 }
 
 /// The core's own, RFC 6928's.

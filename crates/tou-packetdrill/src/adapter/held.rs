@@ -1,6 +1,6 @@
 //! What is remembered of a connection, for as long as a script may ask.
 
-use tou_proto::{ConnId, ConnectionError, ConnectionInfo, Remote};
+use tou_proto::{ConnId, ConnectionError, ConnectionInfo, Port, Remote};
 
 use crate::run::{Info, Settings, State};
 use crate::value::Errno;
@@ -11,19 +11,18 @@ pub(super) struct Held {
     /// The endpoint's handle, until the descriptor is closed.
     pub(super) id: Option<ConnId>,
     pub(super) remote: Remote,
+    pub(super) local: Port,
     pub(super) settings: Settings,
     /// It is corked now, by option or by `MSG_MORE`.
     pub(super) is_corked: bool,
     /// How it ended, until that was told.
     pub(super) error: Option<Errno>,
-    /// Dropped by `tcpdrop`.
-    pub(super) is_forgotten: bool,
 }
 
 impl Held {
-    pub(super) fn new(id: ConnId, remote: Remote, settings: Settings) -> Self {
+    pub(super) fn new(id: ConnId, remote: Remote, local: Port, settings: Settings) -> Self {
         let is_corked = settings.cork;
-        Self { id: Some(id), remote, settings, is_corked, error: None, is_forgotten: false }
+        Self { id: Some(id), remote, local, settings, is_corked, error: None }
     }
 
     /// The figures that scripts assert.

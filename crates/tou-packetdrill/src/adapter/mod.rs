@@ -180,8 +180,8 @@ impl Stack for Core {
         let listening = self.listeners.get(listener.0)?;
         let settings = listening.settings;
         let id = self.endpoint.accept(listening.id)?;
-        let (remote, _) = self.endpoint.addresses(id)?;
-        let conn = self.hold(Held::new(id, remote, settings));
+        let (remote, local) = self.endpoint.addresses(id)?;
+        let conn = self.hold(Held::new(id, remote, local, settings));
         self.listen_to_events();
         if settings.cork {
             // The handle is fresh.
@@ -190,10 +190,10 @@ impl Stack for Core {
         Some(conn)
     }
 
-    fn half_open(&self, _listener: ListenerIndex) -> usize {
-        let owned = self.conns.iter().filter_map(|held| held.id);
-        let known = owned.filter(|id| self.endpoint.info(*id).is_some()).count();
-        self.endpoint.connection_count().saturating_sub(known)
+    fn half_open(&self, listener: ListenerIndex) -> usize {
+        let listening = self.listeners.get(listener.0);
+        let backlog = listening.and_then(|listening| self.endpoint.backlog(listening.id));
+        backlog.map_or(0, |(opening, _)| opening)
     }
 
     fn connect(
@@ -213,7 +213,7 @@ impl Stack for Core {
         if settings.cork {
             let _ = self.endpoint.set_cork(now, id, true);
         }
-        Ok(self.hold(Held::new(id, remote, *settings)))
+        Ok(self.hold(Held::new(id, remote, local, *settings)))
     }
 
     fn reconfigure(
@@ -223,16 +223,23 @@ impl Stack for Core {
         settings: &Settings,
     ) -> Result<(), String> {
         let Some(held) = self.conns.get_mut(conn.0) else { return Ok(()) };
-        let known = Settings { nodelay: settings.nodelay, cork: settings.cork, ..held.settings };
-        if (Settings { linger: settings.linger, ..known }) != *settings {
+        let old = core::mem::replace(&mut held.settings, *settings);
+        held.is_corked = settings.cork;
+        if old.with_live_options_of(settings) != *settings {
             return Err("an option that a live connection cannot change".to_owned());
         }
-        held.settings = *settings;
-        held.is_corked = settings.cork;
-        if let Some(id) = held.id {
-            // A connection that is gone has no use for it.
-            let _ = self.endpoint.set_nodelay(now, id, settings.nodelay);
-            let _ = self.endpoint.set_cork(now, id, settings.cork);
+        let Some(id) = held.id else { return Ok(()) };
+        // A connection that is gone has no use for these.
+        let _ = self.endpoint.set_nodelay(now, id, settings.nodelay);
+        let _ = self.endpoint.set_cork(now, id, settings.cork);
+        if old.keepalive != settings.keepalive {
+            let keepalive = config::keepalive(settings);
+            let changed = self.endpoint.set_keepalive(now, id, keepalive);
+            changed.map_err(|error| error.to_string())?;
+        }
+        if let Some(timeout) = settings.user_timeout.filter(|_| old != *settings) {
+            let changed = self.endpoint.set_user_timeout(now, id, timeout);
+            changed.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -315,8 +322,8 @@ impl Stack for Core {
     }
 
     fn forget(&mut self, _now: Instant, conn: ConnIndex) {
-        if let Some(held) = self.conns.get_mut(conn.0) {
-            held.is_forgotten = true;
+        if let Some(held) = self.conns.get(conn.0) {
+            self.endpoint.forget(held.remote, held.local);
         }
     }
 
@@ -327,11 +334,14 @@ impl Stack for Core {
     }
 
     fn state(&self, conn: ConnIndex) -> State {
-        let forgotten = self.held(conn).is_none_or(|held| held.is_forgotten);
-        match self.core_info(conn) {
-            Some(info) if !forgotten => held::state(info.state),
-            _ => State::Closed,
-        }
+        let Some((held, info)) = self.held(conn).zip(self.core_info(conn)) else {
+            return State::Closed;
+        };
+        // In TIME-WAIT the handle has only what is left to read: the state goes
+        // on with the name, until that is over or a successor's.
+        let is_over = info.state == tou_proto::State::TimeWait
+            && self.endpoint.state_of(held.remote, held.local) != tou_proto::State::TimeWait;
+        if is_over { State::Closed } else { held::state(info.state) }
     }
 
     fn info(&self, conn: ConnIndex) -> Info {

@@ -184,6 +184,19 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// These with what can change while a connection lives taken from `other`.
+    #[must_use]
+    pub fn with_live_options_of(self, other: &Self) -> Self {
+        Self {
+            nodelay: other.nodelay,
+            cork: other.cork,
+            linger: other.linger,
+            keepalive: other.keepalive,
+            user_timeout: other.user_timeout,
+            ..self
+        }
+    }
+
     /// What Google's scripts begin with (`common/defaults.sh`): large buffers, and
     /// no ECN.
     #[must_use]

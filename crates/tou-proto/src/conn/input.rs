@@ -318,6 +318,7 @@ impl Connection {
     /// The peer is alive.
     fn on_heard(&mut self, now: Instant) {
         self.heard_at = now;
+        self.persist.on_heard();
         self.keepalive_probes = 0;
         self.flags.keepalive_probe = false;
     }

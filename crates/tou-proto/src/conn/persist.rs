@@ -29,6 +29,8 @@ struct Stuck {
     /// Probes sent so far: the interval doubles with each.
     probes: u32,
     is_due: bool,
+    /// When the first probe was sent that nothing has answered yet.
+    unanswered_since: Option<Instant>,
     kind: Kind,
 }
 
@@ -53,7 +55,14 @@ impl Persist {
             Kind::Override => OVERRIDE,
         };
         let deadline = now + delay;
-        self.stuck = Some(Stuck { since: now, deadline, probes: 0, is_due: false, kind });
+        self.stuck = Some(Stuck {
+            since: now,
+            deadline,
+            probes: 0,
+            is_due: false,
+            unanswered_since: None,
+            kind,
+        });
     }
 
     /// Data flows again.
@@ -85,7 +94,20 @@ impl Persist {
             let factor = 1_u32.checked_shl(stuck.probes).unwrap_or(u32::MAX);
             stuck.deadline = now + rto.saturating_mul(factor).min(MAX_INTERVAL);
             stuck.is_due = false;
+            stuck.unanswered_since.get_or_insert(now);
         }
+    }
+
+    /// The peer was heard from.
+    pub(crate) fn on_heard(&mut self) {
+        if let Some(stuck) = &mut self.stuck {
+            stuck.unanswered_since = None;
+        }
+    }
+
+    /// Since when probes have gone unanswered.
+    pub(crate) fn unanswered_since(&self) -> Option<Instant> {
+        self.stuck.as_ref()?.unanswered_since
     }
 
     /// Since when zero-window probes are being sent; `None` before the first.
@@ -121,6 +143,9 @@ mod tests {
         assert_eq!(gaps[..5], [300, 600, 1_200, 2_400, 4_800]);
         assert_eq!(gaps[8..], [60_000, 60_000]);
         assert_eq!(persist.probing_since(), Some(Instant::from_secs(1)));
+        assert_eq!(persist.unanswered_since(), Some(Instant::from_millis(1_300)));
+        persist.on_heard();
+        assert_eq!(persist.unanswered_since(), None);
     }
 
     #[test]

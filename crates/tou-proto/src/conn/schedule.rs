@@ -133,7 +133,11 @@ impl Connection {
         }
         if let Some(lost) = self.recovery.next_lost() {
             let in_flight = self.recovery.in_flight();
-            let fits = in_flight + lost.end.since(lost.start) <= self.cwnd() || in_flight == 0;
+            // A window that was closed over what is in flight gets one segment at
+            // a time: a retransmission timeout's.
+            let is_in_window = lost.start < self.snd.una + self.snd.wnd;
+            let is_in_cwnd = in_flight + lost.end.since(lost.start) <= self.cwnd();
+            let fits = is_in_window && (is_in_cwnd || in_flight == 0);
             return (fits || self.recovery.must_retransmit())
                 .then_some(Plan::Stream(lost, Reason::Lost));
         }

@@ -1,5 +1,7 @@
 //! What each deadline does when it has come, and which comes next.
 
+use core::time::Duration;
+
 use crate::cc::{Controller, RtoEvent};
 use crate::recovery::TimerOutcome;
 use crate::time::Instant;
@@ -105,24 +107,31 @@ impl Connection {
     /// on for ever (RFC 9293 §3.8.6.1, MUST-37).
     fn give_up_deadline(&self) -> Option<Instant> {
         let fields = &self.config.fields;
+        let is_held = self.owner == Owner::Held;
         match self.state {
             State::SynSent | State::SynReceived => Some(self.progress_at + fields.connect_timeout),
-            State::FinWait2 if self.owner != Owner::Held => {
+            State::FinWait2 if !is_held => {
                 Some(self.progress_at + fields.fin_wait2_timeout)
             }
             _ => {
-                let waiting_since = self
-                    .persist
-                    .probing_since()
-                    .or_else(|| (self.recovery.outstanding() > 0).then_some(self.progress_at))?;
-                // An answer from behind a closed window keeps the connection, as
-                // long as there is a user who may think otherwise.
-                let is_answered = self.snd.wnd == 0 && self.owner == Owner::Held;
-                let since =
-                    if is_answered { waiting_since.max(self.heard_at) } else { waiting_since };
-                Some(since + fields.user_timeout)
+                let since = match self.persist.probing_since() {
+                    // As long as there is a user who may think otherwise.
+                    Some(_) if is_held => self.persist.unanswered_since()?,
+                    Some(since) => since,
+                    None if self.recovery.outstanding() == 0 => return None,
+                    // The window was closed over what is in flight.
+                    None if is_held && self.snd.wnd == 0 => self.progress_at.max(self.heard_at),
+                    None => self.progress_at,
+                };
+                Some(since + fields.user_timeout.max(self.patience()))
             }
         }
+    }
+
+    /// How long an answer from behind a closed window may take: until the next
+    /// retransmission has asked for it.
+    fn patience(&self) -> Duration {
+        if self.snd.wnd == 0 { 2 * self.recovery.rto() } else { Duration::ZERO }
     }
 
     /// The next keepalive probe (RFC 9293 §3.8.4): only while nothing is in
