@@ -50,7 +50,7 @@ fn later(time: TimeSpec) -> Option<TimeSpec> {
 
 fn changes(packet: &PacketSpec) -> Vec<PacketSpec> {
     let mut changed =
-        vec![PacketSpec { flags: Flags(packet.flags.0 ^ Flags::ECE), ..packet.clone() }];
+        vec![PacketSpec { flags: Flags(packet.flags.0 ^ Flags::PSH), ..packet.clone() }];
     // The sequence number of our SYN is the zero that the others count from.
     if let SeqSpec::Relative { start, len } = packet.seq
         && !packet.flags.has(Flags::SYN)
@@ -84,10 +84,10 @@ mod tests {
         let texts: Vec<_> = mutants.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), 3 + 3);
         for wanted in [
-            "> SE. 0:0(0) ack 1 <mss 9>\n",
+            "> SP. 0:0(0) ack 1 <mss 9>\n",
             "> S. 0:0(0) ack 2 <mss 9>\n",
             "> S. 0:0(0) ack 1 <mss 9,mss 1>\n",
-            "> E. 5:5(0) ack 2 <...>\n",
+            "> P. 5:5(0) ack 2 <...>\n",
             "> . 6:6(0) ack 2 <...>\n",
             "> . 5:5(0) ack 3 <...>\n",
         ] {

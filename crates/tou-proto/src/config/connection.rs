@@ -22,11 +22,7 @@ impl Default for Keepalive {
     /// Two hours (RFC 9293 §3.8.4, MUST-28), then nine
     /// probes 75 s apart, as BSD's TCP does.
     fn default() -> Self {
-        Self {
-            idle: Duration::from_secs(7_200),
-            interval: Duration::from_secs(75),
-            probes: 9,
-        }
+        Self { idle: Duration::from_secs(7_200), interval: Duration::from_secs(75), probes: 9 }
     }
 }
 

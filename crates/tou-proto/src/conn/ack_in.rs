@@ -59,8 +59,11 @@ impl Connection {
 
     /// Tells the scoreboard.
     fn apply_ack(&mut self, now: Instant, seg: &Arrival<'_>) -> AckOutcome {
-        let timestamps =
-            seg.header.options.timestamps.filter(|_| self.negotiated.timestamps && seg.ack > self.snd.iss);
+        let timestamps = seg
+            .header
+            .options
+            .timestamps
+            .filter(|_| self.negotiated.timestamps && seg.ack > self.snd.iss);
         let tsecr = timestamps.map(|timestamps| timestamps.tsecr);
         let sack: SmallVec<[Range<StreamPos>; 4]> = if self.negotiated.sack {
             let position = |seq| self.snd.una.nearest(seq);

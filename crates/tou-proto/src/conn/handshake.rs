@@ -137,7 +137,7 @@ impl Connection {
     }
 
     /// A segment arrives in SYN-SENT (RFC 9293 §3.10.7.3).
-    pub(super) fn input_syn_sent(&mut self, now: Instant, seg: Arrival<'_>) -> Disposition {
+    pub(super) fn input_syn_sent(&mut self, now: Instant, seg: &Arrival<'_>) -> Disposition {
         let flags = seg.flags();
         // First, check the ACK bit. Nothing but our SYN can be acknowledged.
         let acks_syn = flags.contains(SegmentFlags::ACK);
@@ -156,9 +156,9 @@ impl Connection {
             return Disposition::Done;
         }
         self.heard_at = now;
-        self.on_peer_syn(now, &seg);
+        self.on_peer_syn(now, seg);
         if acks_syn {
-            self.on_syn_acked(now, &seg);
+            self.on_syn_acked(now, seg);
             self.establish(now, seg.seq, seg.ack, seg.window);
             self.acks.require();
         } else {

@@ -117,7 +117,7 @@ impl Connection {
             State::SynSent => {
                 let irs = StreamPos::first(header.seq);
                 let seg = Arrival::new(irs, self.snd.nxt, shift, header, payload);
-                self.input_syn_sent(now, seg)
+                self.input_syn_sent(now, &seg)
             }
             State::TimeWait => {
                 let seg = Arrival::new(self.rcv.nxt, self.snd.nxt, shift, header, payload);

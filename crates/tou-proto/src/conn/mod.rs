@@ -152,8 +152,9 @@ struct Flags {
 }
 
 impl Connection {
-    /// The state of RFC 9293 §3.3.2. [`State::TimeWait`] means that the
-    /// connection is over and its [`Remains`] wait elsewhere.
+    /// The state of RFC 9293 §3.3.2. In [`State::TimeWait`] all that is left to do
+    /// is to acknowledge the peer's FIN again, should it come again; whoever holds
+    /// the connection decides how long.
     #[must_use]
     pub fn state(&self) -> State {
         self.state

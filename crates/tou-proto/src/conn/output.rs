@@ -10,9 +10,7 @@ use crate::machine::TransmitBuf;
 use crate::recovery::Transmission;
 use crate::seq::StreamPos;
 use crate::time::Instant;
-use crate::wire::{
-    SackBlock, SackBlocks, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps,
-};
+use crate::wire::{SackBlock, SackBlocks, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps};
 
 use super::Connection;
 use super::persist::Kind;

@@ -4,9 +4,9 @@
 //! interface's swallows full-sized segments without a word. After some
 //! retransmission timeouts of one in a row, the size falls back to what every
 //! path carries (the black-hole detection of RFC 8899 §4.3 in its plainest form;
-//! RFC 4821 §7.7). If segments of that size time out as well, it was loss and
-//! not size: the size goes back up, and is not doubted as soon again. A report
-//! from the path lowers it at once.
+//! RFC 4821 §7.7). If segments of that size time out as well, it may have been
+//! loss and not size: the size gets one more chance. A report from the path
+//! lowers it at once.
 
 /// Header of a TCP segment without options.
 const TCP_HEADER: u16 = 20;
@@ -18,7 +18,7 @@ const BASE_DATAGRAM: u16 = 1_200;
 /// that has never carried one, and on one that has, where they rather mean loss
 /// unless the path has changed.
 const BLACK_HOLE_TIMEOUTS: u32 = 2;
-const PROVEN_BLACK_HOLE_TIMEOUTS: u32 = 6;
+const PROVEN_BLACK_HOLE_TIMEOUTS: u32 = 4;
 
 /// Timeouts in a row at the fallen size that mean that it was not the size.
 const EXONERATING_TIMEOUTS: u32 = 2;
@@ -30,6 +30,9 @@ pub(crate) struct SegmentSize {
     /// How many timeouts in a row it takes to fall.
     patience: u32,
     fallen: Option<Fallen>,
+    /// It has fallen and come back, and nothing of that size has arrived since:
+    /// the next fall is for good.
+    is_on_probation: bool,
 }
 
 /// The size fell for timeouts.
@@ -43,7 +46,7 @@ struct Fallen {
 impl SegmentSize {
     /// Starts with the smaller of what the peer takes and the path may carry.
     pub(crate) fn new(mss: u16) -> Self {
-        Self { mss, patience: BLACK_HOLE_TIMEOUTS, fallen: None }
+        Self { mss, patience: BLACK_HOLE_TIMEOUTS, fallen: None, is_on_probation: false }
     }
 
     /// Bytes of options and data.
@@ -58,6 +61,7 @@ impl SegmentSize {
             fallen.timeouts = 0;
         } else if self.is_full_sized(len, options_len) {
             self.patience = PROVEN_BLACK_HOLE_TIMEOUTS;
+            self.is_on_probation = false;
         }
     }
 
@@ -67,11 +71,11 @@ impl SegmentSize {
         let base = BASE_DATAGRAM - TCP_HEADER;
         if let Some(fallen) = &mut self.fallen {
             fallen.timeouts += 1;
-            let is_exonerated = fallen.timeouts >= EXONERATING_TIMEOUTS;
+            let is_exonerated = fallen.timeouts >= EXONERATING_TIMEOUTS && !self.is_on_probation;
             if is_exonerated {
                 self.mss = fallen.from;
                 self.fallen = None;
-                self.patience = (2 * self.patience).min(PROVEN_BLACK_HOLE_TIMEOUTS);
+                self.is_on_probation = true;
             }
             return is_exonerated;
         }
@@ -129,16 +133,29 @@ mod tests {
         assert!(!size.on_timeout(1_168, 12, 1));
         assert!(size.on_timeout(1_168, 12, 2), "twice in a row");
         assert_eq!(size.mss(), 1_452);
-        assert!(!size.on_timeout(1_440, 12, 3), "it is not doubted as soon again");
-        assert!(size.on_timeout(1_440, 12, 4));
+        size.on_delivered(1_440, 12);
+        assert!(!size.on_timeout(1_440, 12, 3), "and now it is known to fit");
+    }
+
+    #[test]
+    fn a_size_that_falls_again_without_anything_arrived_stays_down() {
+        let mut size = SegmentSize::new(1_452);
+        assert!(size.on_timeout(1_440, 12, 2));
+        assert!(!size.on_timeout(1_168, 12, 3));
+        assert!(size.on_timeout(1_168, 12, 4));
+        assert!(size.on_timeout(1_440, 12, 5));
+        for timeouts in 6..20 {
+            assert!(!size.on_timeout(1_168, 12, timeouts));
+        }
+        assert_eq!(size.mss(), 1_180);
     }
 
     #[test]
     fn a_path_that_has_carried_full_sized_segments_is_given_more_time() {
         let mut size = SegmentSize::new(1_452);
         size.on_delivered(1_440, 12);
-        assert!(!size.on_timeout(1_440, 12, 5));
-        assert!(size.on_timeout(1_440, 12, 6));
+        assert!(!size.on_timeout(1_440, 12, 3));
+        assert!(size.on_timeout(1_440, 12, 4));
     }
 
     #[test]

@@ -145,17 +145,12 @@ impl Connection {
             // RFC 8985 §7.3: new data if the window has room for it, else the
             // last segment again; the congestion window does not count.
             let len = self.unsent().min(self.mss()).min(self.snd.usable_window());
-            let probe = if len > 0 {
-                Some(self.snd.nxt..self.snd.nxt + len)
-            } else {
-                self.recovery.tail()
-            };
+            let probe =
+                if len > 0 { Some(self.snd.nxt..self.snd.nxt + len) } else { self.recovery.tail() };
             return probe.map(|probe| Plan::Stream(probe, Reason::TailProbe));
         }
         match self.new_data(may_be_silly) {
-            NewData::Send(len) => {
-                Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New))
-            }
+            NewData::Send(len) => Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New)),
             _ => None,
         }
     }
@@ -212,8 +207,7 @@ impl Connection {
     /// Keeps the persist timer in step with whether the connection is stuck.
     /// Every verb that may change that ends with it.
     pub(super) fn settle(&mut self, now: Instant) {
-        let has_probe =
-            self.persist.probing_since().is_some() && self.recovery.outstanding() > 0;
+        let has_probe = self.persist.probing_since().is_some() && self.recovery.outstanding() > 0;
         if has_probe && self.snd.wnd > 0 {
             // The window is open again. What the probe carried was refused, and
             // goes with what follows it.

@@ -44,7 +44,17 @@ pub(crate) struct SendSpace {
 impl SendSpace {
     pub(crate) fn new(iss: StreamPos) -> Self {
         let zero = StreamPos::default();
-        Self { iss, una: iss, nxt: iss, max: iss, wnd: 0, wl1: zero, wl2: zero, max_wnd: 0, up: None }
+        Self {
+            iss,
+            una: iss,
+            nxt: iss,
+            max: iss,
+            wnd: 0,
+            wl1: zero,
+            wl2: zero,
+            max_wnd: 0,
+            up: None,
+        }
     }
 
     /// Our SYN has been acknowledged.

@@ -110,9 +110,7 @@ impl Connection {
         let is_held = self.owner == Owner::Held;
         match self.state {
             State::SynSent | State::SynReceived => Some(self.progress_at + fields.connect_timeout),
-            State::FinWait2 if !is_held => {
-                Some(self.progress_at + fields.fin_wait2_timeout)
-            }
+            State::FinWait2 if !is_held => Some(self.progress_at + fields.fin_wait2_timeout),
             _ => {
                 let since = match self.persist.probing_since() {
                     // As long as there is a user who may think otherwise.

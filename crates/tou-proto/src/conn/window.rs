@@ -16,9 +16,8 @@ impl Connection {
     /// than the peer did. The peer may shrink it (§3.8.6, MUST-34).
     pub(super) fn update_send_window(&mut self, seg: &Arrival<'_>, acks_new: bool) {
         let (seq, ack) = (seg.seq, seg.ack);
-        let is_newer = acks_new
-            || self.snd.wl1 < seq
-            || (self.snd.wl1 == seq && self.snd.wl2 <= ack);
+        let is_newer =
+            acks_new || self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= ack);
         if is_newer {
             self.snd.wnd = seg.window;
             self.snd.wl1 = seg.seq;

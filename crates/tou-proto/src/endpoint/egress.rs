@@ -29,15 +29,14 @@ impl Endpoint {
             };
             entry.is_ready = false;
             let path = self.paths.get(entry.peer);
-            let transmit = entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| {
-                Transmit {
+            let transmit =
+                entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| Transmit {
                     peer: path.addr,
                     local_ip: path.local_ip,
                     ecn: Ecn::NotEct,
                     stride: filled.stride,
                     segments: filled.segments,
-                }
-            });
+                });
             // Whoever has more goes to the end of the line; whoever has said its
             // last word is gone, and perhaps its path.
             self.settle(now, slot);

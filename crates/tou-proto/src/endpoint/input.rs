@@ -16,8 +16,8 @@ use crate::wire::{ParseError, SegmentFlags, SegmentHeader};
 
 use super::Endpoint;
 use super::demux::{InnerTuple, Key, Target};
-use super::listener::Listener;
 use super::isn::{initial_sequence_number, timestamp_offset};
+use super::listener::Listener;
 use super::reset::{StrayReply, reset_for};
 use super::slots::Stage;
 use super::time_wait::Verdict;
@@ -272,13 +272,7 @@ impl Endpoint {
     }
 
     /// Enters a connection under `key`, whose path it has joined.
-    pub(super) fn enter(
-        &mut self,
-        conn: Connection,
-        key: Key,
-        ip: IpAddr,
-        stage: Stage,
-    ) -> ConnId {
+    pub(super) fn enter(&mut self, conn: Connection, key: Key, ip: IpAddr, stage: Stage) -> ConnId {
         let id = self.slots.insert(Box::new(conn), key, stage);
         self.demux.insert(key, ip, Target::Connection(id.slot));
         id

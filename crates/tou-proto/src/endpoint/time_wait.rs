@@ -56,12 +56,23 @@ impl TimeWaits {
 
     /// Enters a connection. Returns its slot and, if the store was full, the
     /// slot of the oldest, which is to be removed.
-    pub(super) fn insert(&mut self, now: Instant, key: Key, remains: Remains) -> (u32, Option<u32>) {
+    pub(super) fn insert(
+        &mut self,
+        now: Instant,
+        key: Key,
+        remains: Remains,
+    ) -> (u32, Option<u32>) {
         let oldest = if self.slab.len() >= self.max { self.oldest() } else { None };
         self.serial += 1;
         let expires = now + self.duration;
         let serial = self.serial;
-        let slot = self.slab.insert(Entry { key, remains, expires, answers: ReplyLimit::default(), serial });
+        let slot = self.slab.insert(Entry {
+            key,
+            remains,
+            expires,
+            answers: ReplyLimit::default(),
+            serial,
+        });
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.queue.push_back((expires, slot, serial));
         (slot, oldest)

@@ -163,12 +163,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`ReadError::WouldBlock`] when there is nothing yet.
-    pub fn read(
-        &mut self,
-        now: Instant,
-        conn: ConnId,
-        out: &mut [u8],
-    ) -> Result<usize, ReadError> {
+    pub fn read(&mut self, now: Instant, conn: ConnId, out: &mut [u8]) -> Result<usize, ReadError> {
         self.with_reader(now, conn, |conn, now| conn.read(now, out))
     }
 
@@ -325,9 +320,10 @@ impl Endpoint {
     /// remains of one in TIME-WAIT, or a listener.
     #[must_use]
     pub fn state_of(&self, remote: Remote, local_port: Port) -> State {
-        let target = self.paths.find(remote.addr).and_then(|peer| {
-            self.demux.find(&Key { peer, peer_port: remote.port, local_port })
-        });
+        let target = self
+            .paths
+            .find(remote.addr)
+            .and_then(|peer| self.demux.find(&Key { peer, peer_port: remote.port, local_port }));
         match target {
             Some(Target::Connection(slot)) => {
                 self.slots.get(slot).map_or(State::Closed, |slot| slot.conn.state())
@@ -342,9 +338,10 @@ impl Endpoint {
     /// used at once; returns whether there was something. Old duplicates may then
     /// disturb a new connection (RFC 9293 §3.4.2): for tests and administrators.
     pub fn forget(&mut self, remote: Remote, local_port: Port) -> bool {
-        let target = self.paths.find(remote.addr).and_then(|peer| {
-            self.demux.find(&Key { peer, peer_port: remote.port, local_port })
-        });
+        let target = self
+            .paths
+            .find(remote.addr)
+            .and_then(|peer| self.demux.find(&Key { peer, peer_port: remote.port, local_port }));
         let Some(Target::TimeWait(slot)) = target else { return false };
         self.forget_time_wait(slot);
         true
