@@ -177,7 +177,7 @@ mod tests {
         let mut in_second = |second: u64| {
             (0..=255).filter(|host| push(&mut replies, second * 1_000, *host)).count()
         };
-        let totals: alloc::vec::Vec<usize> = (1..20).map(&mut in_second).collect();
+        let totals: Vec<usize> = (1..20).map(&mut in_second).collect();
         assert!(totals.iter().all(|total| (50..=100).contains(total)), "{totals:?}");
         assert!(totals.windows(2).any(|pair| pair[0] != pair[1]), "{totals:?}");
     }

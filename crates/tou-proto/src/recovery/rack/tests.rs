@@ -177,7 +177,7 @@ fn each_round_with_a_dsack_widens_the_window() {
     for _ in 0..9 {
         bench.rack.on_retransmit();
     }
-    let mut windows = std::vec::Vec::new();
+    let mut windows = Vec::new();
     for round in 1..=5 {
         for _ in 0..2 {
             // Twice a round; counted once, until SND.UNA passes what was SND.NXT.

@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    fn put(&mut self, packet: Packet) {
+    fn put(&mut self, packet: &Packet) {
         let loss =
             if matches!(packet, Packet::Data { .. }) { self.path.loss } else { self.path.ack_loss };
         let copies = 1 + u64::from(self.dice.percent(self.path.duplication));
@@ -197,7 +197,7 @@ impl World {
             self.recovery.on_retransmitted(&sent);
         }
         self.recovery.check_invariants();
-        self.put(Packet::Data { range, tsval });
+        self.put(&Packet::Data { range, tsval });
     }
 
     /// The next new segment.
@@ -320,7 +320,7 @@ impl World {
                 match self.in_transit.remove(next.expect("found")).1 {
                     Packet::Data { range, tsval } => {
                         let ack = self.receiver.receive(range, tsval);
-                        self.put(ack);
+                        self.put(&ack);
                     }
                     Packet::Ack { ack, sack, tsecr } => self.on_ack(ack, &sack, tsecr),
                 }
@@ -420,7 +420,7 @@ impl Step {
                 }
             }
             3 | 4 => {
-                while let Some(range) = recovery.next_lost().filter(|_| self.wild % 5 > 0) {
+                while let Some(range) = recovery.next_lost().filter(|_| !self.wild.is_multiple_of(5)) {
                     recovery.on_retransmitted(&transmission(range));
                 }
             }
