@@ -1,6 +1,6 @@
 //! One UDP port, and the connections that go through it.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{SocketAddr, SocketAddrV6};
 use core::time::Duration;
 use std::fmt;
 use std::io;
@@ -187,8 +187,8 @@ impl TouSocket {
     /// # Errors
     /// As [`TouSocket::connect_with`], as far as it fails at once.
     pub fn start_connect(&self, remote: Remote, options: &ConnectOptions) -> io::Result<TouStream> {
-        let is_v6 = matches!(remote.addr.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none());
-        if is_v6 && self.local_addr().is_ipv4() {
+        let remote = Remote { addr: canonical(remote.addr), ..remote };
+        if remote.addr.is_ipv6() && self.local_addr().is_ipv4() {
             let message = "an IPv4 socket cannot reach an IPv6 address";
             return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, message));
         }
@@ -271,5 +271,16 @@ impl TouSocket {
 impl fmt::Debug for TouSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TouSocket").field("local_addr", &self.local_addr()).finish()
+    }
+}
+
+/// `addr` as datagrams from there will be said to come from: plain IPv4 rather
+/// than IPv4-mapped IPv6, and no flow label.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() => {
+            SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()))
+        }
+        _ => SocketAddr::new(addr.ip().to_canonical(), addr.port()),
     }
 }

@@ -13,11 +13,11 @@ use tou_packetdrill::run::{Limits, Runner, Verdict, mutate, report};
 
 fn scripts() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
-    load::find_scripts(&[directory]).unwrap()
+    load::find_scripts(&[directory]).expect("the scripts are beside this test")
 }
 
 fn read(path: &Path) -> Script {
-    let text = fs::read_to_string(path).unwrap();
+    let text = fs::read_to_string(path).expect("it was just found");
     let readings = load::variants(&text, &Defines::new());
     let mut readings = readings.unwrap_or_else(|error| panic!("{}:{error}", path.display()));
     assert_eq!(readings.len(), 1, "{}: has conditions", path.display());

@@ -5,7 +5,7 @@
 
 use tou_proto::{ConnId, ConnectionConfigBuilder, Event};
 use tou_sim::presets;
-use tou_sim::script::{Script, ack, data, fin, syn};
+use tou_sim::script::{Script, ack, data, fin, rst, syn};
 
 fn established() -> (Script, ConnId) {
     with(|config| config)
@@ -62,6 +62,21 @@ fn small_segments_share_an_acknowledgment() {
     script.advance(10);
     script.inject(data(2_002, 1, "b"));
     script.expect_after(30, ack(1, 2_003));
+}
+
+#[test]
+fn small_segments_alone_share_a_delayed_acknowledgment() {
+    // RFC 9293 §3.8.6.3, SHLD-19, asks for one for each second full-sized
+    // segment, and eight octets are none, whatever else the peer has sent.
+    let (mut script, _) = established();
+    for index in 0..4 {
+        script.inject(data(1 + 8 * index, 1, vec![0; 8]));
+    }
+    script.expect_after(40, ack(1, 33));
+    // The default MSS is full-sized to a peer that sends no more.
+    script.inject(ack(33, 1).len(536));
+    script.inject(ack(569, 1).len(536));
+    script.expect(ack(1, 1_105));
 }
 
 #[test]
@@ -243,4 +258,28 @@ fn old_timestamp_is_refused() {
     // A missing timestamp is borne.
     script.inject(data(4, 1, "bare").no_ts());
     script.expect_eventually(ack(1, 8));
+}
+
+#[test]
+fn timestamp_of_a_forged_segment_does_not_count() {
+    // RFC 7323 §4.3 speaks of accepted segments; RFC 5961 §4.2 and §5.2 accept
+    // none of these. If their timestamps counted, all the peer's would be old.
+    let config = presets::plain_builder().with_timestamps(true).build().unwrap();
+    let mut script = Script::with_connection(config);
+    let conn = script.establish(syn(0).mss(1_000).ts(100, 0));
+    let future = 100 + 0x7000_0000;
+    for forged in [
+        data(1, 0x4000_0000, "forged").ts(future, 0),
+        data(1, 0x9000_0000, "forged").ts(future, 0),
+        syn(1).ts(future, 0),
+    ] {
+        script.inject(forged);
+        script.expect(ack(1, 1).ecr(100));
+    }
+    script.inject(rst(2).ts(future, 0));
+    script.expect(ack(1, 1).ecr(100));
+    script.inject(data(1, 1, "genuine").ts(110, 0));
+    script.expect_eventually(ack(1, 8).ecr(110));
+    assert_eq!(script.host.read_all(conn).0, b"genuine");
+    assert_eq!(script.host.info(conn).unwrap().counters.paws_rejected, 0);
 }

@@ -154,6 +154,22 @@ fn data_on_a_syn_is_not_delivered_before_the_handshake_ends() {
 }
 
 #[test]
+fn data_on_a_syn_is_never_delivered_if_the_handshake_fails() {
+    // RFC 9293 §3.4. Anybody can send a SYN to an active opener, without having
+    // to guess a number.
+    let mut script = plain();
+    let conn = script.connect();
+    script.expect(syn(0));
+    script.inject(syn(0).data("forged"));
+    script.expect(syn_ack(0, 1));
+    script.inject(rst(1));
+    script.expect_nothing();
+    assert_eq!(script.state(conn), State::Closed);
+    let (read, end) = script.host.read_all(conn);
+    assert_eq!((read.len(), end), (0, Err(ReadError::Closed(ConnectionError::Refused))));
+}
+
+#[test]
 fn third_segment_may_carry_data_and_fin() {
     let mut script = plain();
     script.listen(1);
@@ -201,6 +217,26 @@ fn simultaneous_open_answers_with_a_syn_ack() {
     script.inject(ack(1, 1));
     script.expect_event(Event::Connected(conn));
     assert_eq!(script.state(conn), State::Established);
+}
+
+#[test]
+fn simultaneous_open_is_no_sign_of_loss() {
+    // RFC 5681 §3.1 and RFC 6298 (5.7) start small and slow after a SYN that was
+    // lost; this one goes out again because the peer has sent its own.
+    let mut script = plain();
+    let conn = script.connect();
+    script.expect(syn(0));
+    script.advance(10);
+    script.inject(syn(0).mss(1_000));
+    script.expect(syn_ack(0, 1));
+    script.advance(10);
+    script.inject(syn_ack(0, 1).mss(1_000));
+    script.expect(ack(1, 1));
+    let info = script.host.info(conn).unwrap();
+    assert_eq!(info.cwnd, 10_000);
+    assert!(info.rto <= Duration::from_secs(1), "{:?}", info.rto);
+    script.host.write(conn, &[1; 20_000]).unwrap();
+    assert_eq!(script.take_output().len(), 10);
 }
 
 #[test]
@@ -264,6 +300,29 @@ fn unacknowledged_syn_ack_is_sent_again() {
     script.expect(syn_ack(0, 1));
     script.inject(ack(1, 1));
     script.accept();
+}
+
+#[test]
+fn round_trip_of_a_repeated_syn_is_told_by_timestamps() {
+    // RFC 7323 §4.1: they tell which SYN was answered. A side that only receives
+    // has no other sample.
+    let mut script = Script::new(Arc::default());
+    let conn = script.connect();
+    script.expect(syn(0));
+    script.expect_after(1_000, syn(0).ts(1_000, 0));
+    script.advance(70);
+    script.inject(syn_ack(0, 1).mss(1_460).wscale(7).sack_ok().ts(5_000, 1_000));
+    script.expect(ack(1, 1));
+    assert_eq!(script.host.info(conn).unwrap().srtt, Some(Duration::from_millis(70)));
+
+    let mut script = Script::listening(Arc::default());
+    script.inject(syn(0).mss(1_000).wscale(3).sack_ok().ts(55, 0));
+    script.expect(syn_ack(0, 1));
+    script.expect_after(1_000, syn_ack(0, 1).ts(1_000, 55));
+    script.advance(70);
+    script.inject(ack(1, 1).ts(56, 1_000));
+    let conn = script.accept();
+    assert_eq!(script.host.info(conn).unwrap().srtt, Some(Duration::from_millis(70)));
 }
 
 #[test]

@@ -6,9 +6,10 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use tou_proto::wire::{Checksum, SegmentFlags, SegmentHeader, SegmentOptions};
 use tou_proto::{
-    ConnectError, ConnectionConfig, ConnectionError, EndpointConfig, Event, ListenError, Port,
-    State,
+    ConnectError, ConnectionConfig, ConnectionError, DatagramMachine, EndpointConfig, Event,
+    ListenError, Port, ReceivedBatch, SeqNumber, State,
 };
 use tou_sim::script::{Script, ack, data, rst, syn, syn_ack};
 use tou_sim::{Pair, Seg, presets};
@@ -57,6 +58,55 @@ fn connections_are_accepted_in_the_order_they_were_established() {
     script.expect(syn_ack(0, 1));
     script.inject(ack(1, 1));
     script.expect_event(Event::Incoming(listener));
+}
+
+#[test]
+fn incoming_is_told_once_until_the_queue_was_found_empty() {
+    let (mut script, listener) = listening(4);
+    let mut open = |number, script: &mut Script| {
+        let syn = syn_from(script, number);
+        script.inject(syn);
+        script.expect(syn_ack(0, 1));
+        script.inject(ack(1, 1));
+    };
+    // Whoever accepts without looking at events makes no queue of them grow.
+    for number in 1..=20 {
+        open(number, &mut script);
+        let (_, endpoint) = script.host.endpoint_mut();
+        assert!(endpoint.accept(listener).is_some());
+    }
+    script.expect_event(Event::Incoming(listener));
+    assert_eq!(script.host.next_event(), None);
+    assert_eq!(script.host.accept(listener), None);
+    open(21, &mut script);
+    script.expect_event(Event::Incoming(listener));
+    assert_eq!(script.host.next_event(), None);
+}
+
+#[test]
+fn nobody_is_told_of_a_listener_that_was_closed() {
+    let (mut script, listener) = listening(4);
+    script.inject(syn(0));
+    script.expect(syn_ack(0, 1));
+    let peer = (script.peer, script.peer_port);
+    let header = SegmentHeader {
+        src_port: peer.1,
+        dst_port: script.local_port,
+        seq: SeqNumber::new(u32::MAX - 1),
+        ack: script.local_isn().unwrap().plus(1),
+        flags: SegmentFlags::ACK,
+        window: 1_000,
+        urgent: 0,
+        options: SegmentOptions::default(),
+    };
+    let mut segment = vec![0; header.encoded_len()];
+    header.emit(Checksum::Carrier, &mut segment);
+    let (now, endpoint) = script.host.endpoint_mut();
+    endpoint.handle_batch(now, &ReceivedBatch::single(peer.0, segment));
+    assert_eq!(endpoint.backlog(listener), Some((0, 1)));
+    endpoint.close_listener(now, listener);
+    assert_eq!(endpoint.poll_event(), None);
+    script.take_output();
 }
 
 #[test]

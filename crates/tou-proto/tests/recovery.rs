@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tou_proto::cc::CongestionControl;
 use tou_proto::wire::SegmentFlags;
-use tou_proto::{ConnId, ConnectionConfig, ConnectionInfo};
+use tou_proto::{ConnId, ConnectionConfig, ConnectionInfo, Instant};
 use tou_sim::script::{Script, ack, syn};
 use tou_sim::{Knobs, Manners, Pair, Talk, presets};
 
@@ -273,6 +273,50 @@ fn black_hole_for_full_segments_is_found_and_left() {
     assert_eq!(info.counters.mtu_fallbacks, 1);
     assert_eq!(info.mss, 1_200 - 32);
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn black_hole_is_found_by_a_segment_that_is_not_quite_full() {
+    // RFC 8899 §4.3: what counts is that it is larger than what every path
+    // carries. The last segment of a response seldom is full.
+    let mut script = Script::with_connection(presets::plain());
+    let conn = script.establish(syn(0).mss(1_452));
+    script.host.write(conn, &[1; 1_400]).unwrap();
+    script.expect(ack(1, 1).data(vec![1; 1_400]));
+    script.expect_eventually(ack(1, 1).data(vec![1; 1_400]));
+    script.expect_eventually(ack(1, 1).data(vec![1; 1_180]));
+    assert_eq!(counters(&script, conn).mtu_fallbacks, 1);
+}
+
+#[test]
+fn outage_on_a_path_with_a_black_hole_is_waited_out() {
+    // Timeouts of small segments may mean that it was not the size. If it was,
+    // this is found out again while there is time (RFC 4821 §7.7).
+    for outage in [3, 15, 60] {
+        let mut pair = Pair::new(9);
+        pair.both(|knobs| knobs.mtu_drop = Some(1_280));
+        pair.to_server().rate = 1_000_000;
+        let (client, server) = pair.connect();
+        let mut from = Talk::new(client, vec![7; 600_000], Manners::default());
+        let mut to = Talk::new(server, Vec::new(), Manners::default());
+        let mut began = None;
+        pair.run_until(|pair| {
+            let now = pair.now();
+            from.pump(now, pair.client());
+            to.pump(now, pair.server());
+            let end = began.map(|began: Instant| began + Duration::from_secs(outage));
+            if began.is_none() && to.received().len() > 300_000 {
+                began = Some(now);
+                pair.both(|knobs| knobs.outage = true);
+                pair.world.set_alarm(now + Duration::from_secs(outage));
+            } else if end.is_some_and(|end| end <= now) {
+                pair.both(|knobs| knobs.outage = false);
+            }
+            to.received().len() == 600_000
+        });
+        let took = pair.now().saturating_since(began.unwrap());
+        assert!(took < Duration::from_secs(3 * outage + 5), "{outage}: {took:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use tou_proto::wire::SegmentFlags;
-use tou_proto::{ConnId, ConnectionError, EndpointConfig, Event, ReadError, State, WriteError};
+use tou_proto::{
+    ConnId, ConnectionError, EndpointConfig, Event, Port, ReadError, State, WriteError,
+};
 use tou_sim::presets;
 use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, seg, syn, syn_ack};
 
@@ -54,6 +56,32 @@ fn resets_for_nobody_are_limited_for_each_source() {
     };
     assert_eq!((answers(), answers()), (3, 3));
     assert_eq!(script.host.endpoint().counters().stray_replies_suppressed, 14);
+}
+
+#[test]
+fn nobody_learns_of_others_from_the_limit_of_resets() {
+    // CVE-2016-5696: an attacker sends one segment in a victim's name, then many
+    // in its own, and counts the answers to those. Their number must not tell
+    // whether the victim's was answered, which is whether it has a connection.
+    let answers_to_the_attacker = |victim_is_connected: bool| {
+        let mut script = Script::with_connection(presets::plain());
+        if victim_is_connected {
+            script.establish(syn(0).mss(1_000));
+        }
+        script.advance(5_000);
+        script.inject_loosely(ack(500_000, 77));
+        script.take_output();
+        script.peer = "198.51.100.1:999".parse().unwrap();
+        script.peer_port = Port::new(1).unwrap();
+        let answers = (0..2_000).filter(|_| {
+            script.inject_loosely(ack(500_000, 77));
+            !script.take_output().is_empty()
+        });
+        answers.count()
+    };
+    let answers = answers_to_the_attacker(true);
+    assert!(answers > 0);
+    assert_eq!(answers, answers_to_the_attacker(false));
 }
 
 #[test]

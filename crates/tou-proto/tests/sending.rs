@@ -3,9 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use core::time::Duration;
+use std::sync::Arc;
+
+use tou_proto::cc::{
+    AckEvent, CongestionControl, CongestionEvent, Controller, ControllerFactory, PathFacts, Reno,
+    RtoEvent,
+};
 use tou_proto::{ConnId, ConnectionConfigBuilder};
-use tou_sim::presets;
 use tou_sim::script::{Script, ack, data, syn, syn_ack};
+use tou_sim::{Pair, presets};
 
 fn established() -> (Script, ConnId) {
     with(|config| config)
@@ -160,4 +167,85 @@ fn bytes_are_sent_as_copies_are() {
     script.host.write(conn, &[8; 800]).unwrap();
     script.expect(data(1, 1, vec![9; 1_000]));
     script.expect(data(1_001, 1, [vec![9; 200], vec![8; 800]].concat()));
+}
+
+#[test]
+fn congestion_window_stays_near_what_the_peers_window_lets_use() {
+    // RFC 7661 §4.3 and its reason: a window that was never full is no proof that
+    // the path takes more.
+    let config = presets::plain_builder()
+        .with_recv_buffer(16_384, 16_384)
+        .with_send_buffer(1 << 20, 1 << 22)
+        .build()
+        .unwrap();
+    let mut pair = Pair::builder(3).connection(config).build();
+    let (client, server) = pair.connect();
+    for _ in 0..500 {
+        let _ = pair.client().write(client, &[1; 60_000]);
+        pair.run_for(Duration::from_millis(4));
+        pair.server().read_all(server).1.unwrap_err();
+    }
+    let info = pair.client().info(client).unwrap();
+    assert!(info.counters.bytes_acked > 500_000, "{:?}", info.counters);
+    assert!(info.cwnd <= 2 * 16_384 + 2_000, "{}", info.cwnd);
+    // The send buffer follows the congestion window.
+    assert!(info.send_queue <= 1 << 20, "{}", info.send_queue);
+}
+
+/// Reno at 100 kB/s.
+#[derive(Debug)]
+struct Paced(Reno);
+
+impl Controller for Paced {
+    fn on_ack(&mut self, event: &AckEvent) {
+        self.0.on_ack(event);
+    }
+    fn on_congestion(&mut self, event: &CongestionEvent) {
+        self.0.on_congestion(event);
+    }
+    fn on_rto(&mut self, event: &RtoEvent) {
+        self.0.on_rto(event);
+    }
+    fn on_mss(&mut self, mss: u64) {
+        self.0.on_mss(mss);
+    }
+    fn cwnd(&self) -> u64 {
+        self.0.cwnd()
+    }
+    fn ssthresh(&self) -> u64 {
+        self.0.ssthresh()
+    }
+    fn name(&self) -> &'static str {
+        "paced"
+    }
+    fn pacing_rate(&self) -> Option<u64> {
+        Some(100_000)
+    }
+}
+
+#[derive(Debug)]
+struct PacedFactory;
+
+impl ControllerFactory for PacedFactory {
+    fn build(&self, facts: &PathFacts) -> Box<dyn Controller> {
+        Box::new(Paced(Reno::new(facts)))
+    }
+}
+
+#[test]
+fn paced_segments_go_when_their_time_has_come() {
+    // RFC 9002 §7.7's idea, and nobody's RFC for TCP: 1,020 octets each 10.2 ms.
+    let congestion = CongestionControl::Custom(Arc::new(PacedFactory));
+    let (mut script, conn) = with(|config| config.with_congestion(congestion.clone()));
+    script.host.write(conn, &[1; 5_000]).unwrap();
+    let start = script.now();
+    for index in 0..5 {
+        script.expect_eventually(ack(1 + 1_000 * index, 1).data(vec![1; 1_000]));
+        script.expect_nothing();
+        let due = Duration::from_micros(10_200) * index;
+        let early = due.saturating_sub(script.now().saturating_since(start));
+        let late = script.now().saturating_since(start).saturating_sub(due);
+        assert!(early <= Duration::from_millis(1) && late.is_zero(), "{index}: {early:?} {late:?}");
+    }
+    assert_eq!(script.host.info(conn).unwrap().counters.timeouts, 0);
 }

@@ -7,7 +7,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use tou_proto::{
-    ConnId, ConnectionConfigBuilder, ConnectionError, Event, Keepalive, ReadError, State,
+    ConnId, ConnectionConfigBuilder, ConnectionError, DatagramMachine, Event, Keepalive, ReadError,
+    SetOptionError, State, TransmitBuf,
 };
 use tou_sim::script::{Script, ack, data, syn};
 use tou_sim::{Pair, presets};
@@ -69,6 +70,46 @@ fn unanswered_keepalive_probes_end_the_connection() {
 }
 
 #[test]
+fn late_call_sends_one_keepalive_probe_and_waits_for_its_answer() {
+    // RFC 9293 §3.8.4, MUST-29: a program that was stopped for an hour has not
+    // asked anybody meanwhile.
+    let (mut script, conn) = with_keepalive();
+    let (start, endpoint) = script.host.endpoint_mut();
+    let mut buf = TransmitBuf::new(1, TransmitBuf::MAX_BYTES);
+    let late = start + Duration::from_secs(3_600);
+    for wait in [0, 2, 2] {
+        let now = endpoint.poll_timeout().unwrap().max(late + Duration::from_secs(wait));
+        endpoint.handle_timeout(now);
+        assert!(endpoint.poll_transmit(now, &mut buf).is_some());
+        assert!(endpoint.poll_transmit(now, &mut buf).is_none());
+        assert_eq!(endpoint.poll_timeout(), Some(now + Duration::from_secs(2)));
+    }
+    assert_eq!(endpoint.info(conn).unwrap().state, State::Established);
+}
+
+#[test]
+fn keepalive_and_user_timeout_that_no_configuration_takes_are_refused() {
+    let (mut script, conn) = with(|config| config);
+    let (now, endpoint) = script.host.endpoint_mut();
+    let of_nothing = Keepalive { idle: Duration::ZERO, ..Keepalive::default() };
+    let without_pause = Keepalive { interval: Duration::ZERO, ..Keepalive::default() };
+    let without_probe = Keepalive { probes: 0, ..Keepalive::default() };
+    for keepalive in [of_nothing, without_pause, without_probe] {
+        let result = endpoint.set_keepalive(now, conn, Some(keepalive));
+        assert!(matches!(result, Err(SetOptionError::Config(_))), "{keepalive:?}: {result:?}");
+    }
+    let result = endpoint.set_user_timeout(now, conn, Duration::ZERO);
+    assert!(matches!(result, Err(SetOptionError::Config(_))), "{result:?}");
+    // And nothing has changed.
+    script.expect_silence(1_000_000);
+    script.host.close(conn).unwrap();
+    script.take_output();
+    let (now, endpoint) = script.host.endpoint_mut();
+    let result = endpoint.set_keepalive(now, conn, None);
+    assert_eq!(result, Err(SetOptionError::UnknownConnection));
+}
+
+#[test]
 fn keepalive_and_user_timeout_can_be_changed() {
     let (mut script, conn) = with(|config| config);
     let keepalive = Keepalive { idle: Duration::from_secs(3), ..Keepalive::default() };
@@ -98,6 +139,16 @@ fn any_segment_puts_the_keepalive_off() {
     script.expect_after(40, ack(1, 2));
     script.expect_silence(9_900);
     script.expect_after(60, ack(0, 2));
+}
+
+#[test]
+fn forged_segment_does_not_put_the_keepalive_off() {
+    // RFC 5961 §5.2: what acknowledges the impossible is not the peer's.
+    let (mut script, _) = with_keepalive();
+    script.advance(9_000);
+    script.inject(data(1, 0x4000_0000, "x"));
+    script.expect(ack(1, 1));
+    script.expect_after(1_000, ack(0, 1));
 }
 
 #[test]

@@ -30,6 +30,11 @@ fn said_in_answer(script: &mut Script) -> Vec<u8> {
     }
 }
 
+/// What the peer's closed window looks like: nothing new is taken.
+fn closed(ack_number: u32) -> tou_sim::Seg {
+    ack(1, ack_number).win(0)
+}
+
 /// A connection with a receive buffer of that size and no auto-tuning.
 fn with_buffer(octets: u64) -> (Script, ConnId) {
     let config = presets::plain_builder().with_recv_buffer(octets, octets).build().unwrap();
@@ -63,6 +68,26 @@ fn a_little_room_is_not_worth_a_window_update() {
     script.expect_silence(10_000);
     script.host.read(conn, &mut [0; 1]).unwrap();
     script.expect(ack(1, 4_001).win(1_000));
+}
+
+#[test]
+fn reader_of_small_segments_announces_no_silly_window() {
+    // RFC 9293 §3.8.6.2.2, MUST-39: the step is our segment or half the buffer,
+    // however little the peer puts into its segments.
+    let (mut script, conn) = with_buffer(2_048);
+    for index in 0..256 {
+        script.inject_loosely(data(1 + 8 * index, 1, vec![0; 8]));
+        script.take_output();
+    }
+    script.advance(100);
+    script.take_output();
+    assert_eq!(script.host.info(conn).unwrap().rcv_wnd, 0);
+    for _ in 0..124 {
+        script.host.read(conn, &mut [0; 8]).unwrap();
+        script.expect_nothing();
+    }
+    script.host.read(conn, &mut [0; 8]).unwrap();
+    script.expect(ack(1, 2_049).win(1_000));
 }
 
 #[test]
@@ -177,6 +202,81 @@ fn shrunken_window_is_borne() {
 }
 
 #[test]
+fn window_shrunk_over_what_is_in_flight_is_waited_for() {
+    // RFC 9293 §3.8.6, MUST-34, and §3.8.6.1, MUST-37: while the peer answers,
+    // the connection stays open. Nothing of it is congestion or a black hole.
+    let (mut script, conn) = established();
+    script.host.write(conn, &[5; 3_000]).unwrap();
+    script.take_output();
+    let before = script.host.info(conn).unwrap();
+    script.inject(closed(1));
+    while script.now().as_millis() < 900_000 {
+        let gap = script.expect_eventually(ack(1, 1).data(vec![5; 1_000]));
+        assert!(gap <= Duration::from_secs(60), "{gap:?}");
+        script.inject(closed(1));
+    }
+    let info = script.host.info(conn).unwrap();
+    assert_eq!((info.state, info.counters.mtu_fallbacks), (State::Established, 0));
+    assert_eq!((info.cwnd, info.ssthresh), (before.cwnd, before.ssthresh));
+    // It opens, and what it had shut out goes at once.
+    script.inject(ack(1, 1).win(10_000));
+    script.expect(ack(1_001, 1).data(vec![5; 1_000]));
+    script.expect(ack(2_001, 1).data(vec![5; 1_000]));
+    script.inject(ack(1, 3_001).win(10_000));
+    assert_eq!(script.host.info(conn).unwrap().send_queue, 0);
+}
+
+#[test]
+fn window_shrunk_over_what_is_in_flight_is_not_waited_for_in_vain() {
+    let (mut script, conn) = established();
+    script.host.write(conn, &[5; 3_000]).unwrap();
+    script.take_output();
+    script.inject(closed(1));
+    while script.state(conn) == State::Established {
+        script.advance(1_000);
+        script.take_output();
+        assert!(script.now().as_millis() < 500_000, "it should have given up");
+    }
+}
+
+#[test]
+fn timeouts_send_one_segment_into_a_closed_window() {
+    // RFC 9293 §3.8.6.1: a closed window is probed, not flooded, however much
+    // was in flight when it closed.
+    for window in [0, 100] {
+        let (mut script, conn) = established();
+        script.host.write(conn, &[5; 10_000]).unwrap();
+        assert_eq!(script.take_output().len(), 10);
+        script.inject(ack(1, 1).win(window));
+        for _ in 0..5 {
+            script.wait();
+            script.expect(ack(1, 1).data(vec![5; 1_000]));
+            script.inject(ack(1, 1).win(window));
+            script.expect_nothing();
+        }
+    }
+}
+
+#[test]
+fn retransmission_that_acknowledges_something_brings_its_window() {
+    // RFC 9293 §3.10.7.4, fifth. The last window, counted from an SND.UNA that
+    // has moved, would reach further than the peer ever said.
+    let (mut script, conn) = established();
+    script.inject(ack(1, 1).win(3_000));
+    script.host.write(conn, &[5; 1_000]).unwrap();
+    script.expect(ack(1, 1).data(vec![5; 1_000]));
+    script.inject(data(11, 1, "later").win(3_000));
+    script.expect(ack(1_001, 1));
+    script.inject(data(1, 1_001, "0123456789").win(2_000));
+    script.expect(ack(1_001, 16));
+    assert_eq!(script.host.info(conn).unwrap().snd_wnd, 2_000);
+    script.host.write(conn, &[5; 4_000]).unwrap();
+    script.expect(ack(1_001, 16).data(vec![5; 1_000]));
+    script.expect(ack(2_001, 16).data(vec![5; 1_000]));
+    script.expect_nothing();
+}
+
+#[test]
 fn older_segment_does_not_change_the_window() {
     // SND.WL1 and SND.WL2 (RFC 9293 §3.10.7.4, fifth).
     let (mut script, conn) = established();
@@ -235,6 +335,118 @@ fn answered_probes_go_on_for_ever() {
 }
 
 #[test]
+fn answered_probes_go_on_although_the_user_timeout_is_shorter_than_their_gaps() {
+    // RFC 9293 §3.8.6.1, MUST-37: what counts is that probes go unanswered.
+    let user_timeout = Duration::from_secs(3);
+    let config = presets::plain_builder().with_user_timeout(user_timeout).build().unwrap();
+    let mut script = Script::with_connection(config);
+    let conn = script.establish(syn(0).mss(MSS));
+    script.inject(closed(1));
+    script.host.write(conn, b"patience").unwrap();
+    for _ in 0..10 {
+        script.expect_eventually(ack(1, 1).data("p"));
+        script.advance(100);
+        script.inject(closed(1));
+    }
+    assert_eq!(script.state(conn), State::Established);
+    script.expect_eventually(ack(1, 1).data("p"));
+    let asked = script.now();
+    while script.state(conn) == State::Established {
+        script.advance(100);
+        script.take_output();
+        let waited = script.now().saturating_since(asked);
+        assert!(waited < Duration::from_secs(200), "it should have given up");
+    }
+    assert!(script.now().saturating_since(asked) >= user_timeout);
+}
+
+#[test]
+fn orphan_behind_a_closed_window_is_given_up() {
+    // RFC 9293 §3.8.6.1 keeps a connection for a user who may abort it; this one
+    // has none, and a peer that answers could keep any number of them.
+    for written_first in [false, true] {
+        let (mut script, conn) = established();
+        if written_first {
+            script.host.write(conn, &[5; 100]).unwrap();
+            script.take_output();
+            script.inject(closed(1));
+        } else {
+            script.inject(closed(1));
+            script.host.write(conn, &[5; 100]).unwrap();
+        }
+        script.host.release(conn).unwrap();
+        let released = script.now();
+        while script.host.endpoint().connection_count() > 0 {
+            script.advance(1_000);
+            if !script.take_output().is_empty() {
+                script.inject_loosely(closed(1));
+                script.take_output();
+            }
+            let waited = script.now().saturating_since(released);
+            assert!(waited < Duration::from_secs(302), "it lives for ever");
+        }
+        let waited = script.now().saturating_since(released);
+        assert!(waited >= Duration::from_secs(300), "{waited:?}");
+        assert_eq!(script.host.endpoint().unfinished_count(), 0);
+    }
+}
+
+#[test]
+fn acknowledgment_while_probing_is_within_the_closed_window() {
+    // RFC 9293 §3.10.7.4, first: at SND.NXT, beyond a probe that was refused, the
+    // peer would drop it.
+    let (mut script, conn) = established();
+    script.inject(closed(1));
+    script.host.write(conn, &[5; 100]).unwrap();
+    script.expect_eventually(ack(1, 1).data(vec![5; 1]));
+    script.inject(closed(1));
+    script.inject(data(1, 1, "hello").win(0));
+    script.expect_after(40, ack(1, 6));
+}
+
+#[test]
+fn two_closed_windows_do_not_shut_acknowledgments_out() {
+    // Both sides have sent a probe that was refused. Now one begins to read.
+    let config = presets::plain_builder()
+        .with_recv_buffer(4_096, 4_096)
+        .with_send_buffer(20_000, 20_000)
+        .build()
+        .unwrap();
+    let mut pair = Pair::builder(3).connection(config).build();
+    let (client, server) = pair.connect();
+    pair.client().write(client, &[1; 15_000]).unwrap();
+    pair.server().write(server, &[2; 15_000]).unwrap();
+    pair.run_for(Duration::from_secs(30));
+    let probes = |info: Option<tou_proto::ConnectionInfo>| info.unwrap().counters.window_probes;
+    assert!(probes(pair.client().info(client)) > 1);
+    assert!(probes(pair.server().info(server)) > 1);
+    let start = pair.now();
+    let mut read = 0;
+    while read < 15_000 {
+        read += pair.client().read_all(client).0.len();
+        pair.run_for(Duration::from_millis(5));
+        let waited = pair.now().saturating_since(start);
+        assert!(waited < Duration::from_secs(2), "{read} octets after {waited:?}");
+    }
+}
+
+#[test]
+fn acknowledgment_of_a_probe_that_was_thought_refused_counts() {
+    // The window update and the probe have crossed, and there was room for the
+    // octet when it came.
+    let (mut script, conn) = established();
+    script.inject(closed(1));
+    script.host.write(conn, &[5; 3_000]).unwrap();
+    script.expect_eventually(ack(1, 1).data(vec![5; 1]));
+    // Too little to be worth a segment: what was in the probe waits as well.
+    script.inject(ack(1, 1).win(500));
+    script.expect_nothing();
+    script.inject(ack(1, 2).win(10_000));
+    assert_eq!(said_in_answer(&mut script), [5; 2_999]);
+    assert_eq!(script.host.info(conn).unwrap().counters.challenge_acks, 0);
+}
+
+#[test]
 fn unanswered_probes_end_at_the_user_timeout() {
     let (mut script, conn) = established();
     script.inject(ack(1, 1).win(0));
@@ -278,6 +490,23 @@ fn receive_buffer_grows_with_what_is_read() {
     pair.converse(&mut from, &mut to);
     let info = pair.server().info(server).unwrap();
     assert!(info.recv_buffer >= 1_250_000, "{} is less than the path holds", info.recv_buffer);
+}
+
+#[test]
+fn receive_buffer_grows_although_nothing_is_known_of_the_round_trip() {
+    // A side that only receives has the handshake's sample at most, and none if
+    // its SYN was lost and there are no timestamps (RFC 6298 §3, Karn).
+    let config = ConnectionConfig::builder().with_timestamps(false).build().unwrap();
+    let mut pair = Pair::builder(23).connection(config).path(lfn()).build();
+    let (client, server) = (pair.client, pair.server);
+    pair.world.link_mut(client, server).doomed.insert(0);
+    let (client, server) = pair.connect();
+    assert_eq!(pair.client().info(client).unwrap().srtt, None);
+    let mut from = Talk::new(server, vec![1; 2 << 20], Manners::default());
+    let mut to = Talk::new(client, vec![], Manners::default());
+    pair.converse(&mut to, &mut from);
+    let buffer = pair.client().info(client).unwrap().recv_buffer;
+    assert!(buffer >= 512 * 1_024, "{buffer}");
 }
 
 /// 100 ms of round trip, and one round trip of queue at 100 Mbit/s.
@@ -350,6 +579,19 @@ fn urgent_mark_is_told_and_data_stays_in_line() {
     script.host.take_event(Event::Readable(conn));
     script.inject(seg(tou_proto::wire::SegmentFlags::ACK).seq(10).ack(1).urg(3));
     script.expect_event(Event::Urgent(conn));
+}
+
+#[test]
+fn urgent_mark_behind_the_fin_is_ignored() {
+    // RFC 9293 §3.10.7.4, sixth: nothing can come any more.
+    let (mut script, conn) = established();
+    script.inject(fin(1, 1));
+    script.expect(ack(1, 2));
+    while script.host.next_event().is_some() {}
+    script.inject(ack(2, 1).urg(500));
+    script.expect_nothing();
+    assert_eq!(script.host.next_event(), None);
+    assert_eq!(script.host.endpoint().urgent_ahead(conn), None);
 }
 
 #[test]

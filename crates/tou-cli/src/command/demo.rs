@@ -117,7 +117,7 @@ fn progress_bar(common: &CommonOptions, size: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = match size {
-        Some(_) => "{bar:40} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
+        Some(_) => "{wide_bar} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
         None => "{spinner} {bytes}  {bytes_per_sec}",
     };
     // Not on a terminal it hides by itself.

@@ -68,13 +68,10 @@ impl ConnectionOptions {
         &self,
         tuning: Tuning,
     ) -> Result<(Arc<EndpointConfig>, Arc<ConnectionConfig>), ConfigError> {
-        let mut connection = default_connection_config()
-            .with_send_buffer(1 << 20, 8 << 20)
-            .with_recv_buffer(1 << 20, 8 << 20)
-            .with_congestion(match self.cc {
-                Congestion::Cubic => CongestionControl::Cubic,
-                Congestion::Reno => CongestionControl::Reno,
-            });
+        let mut connection = default_connection_config().with_congestion(match self.cc {
+            Congestion::Cubic => CongestionControl::Cubic,
+            Congestion::Reno => CongestionControl::Reno,
+        });
         if let Some((rto_min, ack_delay)) = tuning.timing {
             connection =
                 connection.with_rto(INITIAL_RTO, rto_min, MAX_RTO).with_ack_delay(ack_delay);

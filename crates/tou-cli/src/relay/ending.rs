@@ -45,13 +45,14 @@ pub(crate) fn finish(stream: &TouStream, written: u64) -> Result<Duration, Failu
     Err(connection_failure(&error, stream))
 }
 
-/// Long enough for the peer's next retransmission of its FIN; for a few of
-/// them, if segments were lost before.
+/// Long enough for two more retransmissions of the peer's FIN, or three if the
+/// network is known to lose segments. The timeout doubles each time, so the
+/// second comes three timeouts from now, the third seven.
 fn stay(info: &ConnectionInfo) -> Duration {
     let counters = &info.counters;
     let has_lost = counters.segments_retransmitted > 0
         || counters.out_of_order_segments > 0
         || counters.duplicate_bytes_received > 0;
-    let stay = if has_lost { info.rto * 4 } else { info.rto + info.rto / 4 };
-    stay.min(MAX_STAY)
+    let timeouts = if has_lost { 7 } else { 3 };
+    (info.rto * timeouts + info.rto / 2).min(MAX_STAY)
 }

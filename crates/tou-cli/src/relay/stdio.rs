@@ -1,12 +1,18 @@
 //! Standard input and output as they are: no buffers, no lines, any bytes.
 
+use core::time::Duration;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use crate::failure::Failure;
+
+/// How often a background job looks whether it has come to the foreground.
+const BACKGROUND_NAP: Duration = Duration::from_millis(200);
 
 /// Standard input.
 #[derive(Debug)]
@@ -32,9 +38,7 @@ impl Input {
     /// Reads what there is, at least one byte; zero is the end.
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.is_terminal {
-            // A read by a background job would stop the job. Nothing is ever
-            // readable there, so that nothing is read.
-            wait(&self.file, PollFlags::POLLIN)?;
+            self.await_turn()?;
         }
         loop {
             match self.file.read(buf) {
@@ -44,6 +48,23 @@ impl Input {
                     wait(&self.file, PollFlags::POLLIN)?;
                 }
                 result => return result,
+            }
+        }
+    }
+}
+
+impl Input {
+    /// Waits until there is something to read at the terminal, and it is for
+    /// this job: a background job that reads is stopped, and its connection
+    /// with it.
+    fn await_turn(&self) -> io::Result<()> {
+        loop {
+            wait(&self.file, PollFlags::POLLIN)?;
+            // A terminal that does not control the session asks nobody.
+            if tcgetpgrp(&self.file).is_ok_and(|foreground| foreground != getpgrp()) {
+                thread::sleep(BACKGROUND_NAP);
+            } else {
+                return Ok(());
             }
         }
     }

@@ -50,9 +50,21 @@ impl Outcome {
 /// A program that runs, with its output being collected.
 #[derive(Debug)]
 pub(crate) struct Running {
-    child: Child,
+    child: Leashed,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: JoinHandle<String>,
+}
+
+/// A process that does not outlive its test, whatever becomes of that.
+#[derive(Debug)]
+struct Leashed(Child);
+
+impl Drop for Leashed {
+    fn drop(&mut self) {
+        // It has ended already, if all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The program with these arguments: no input, output to be collected.
@@ -103,12 +115,12 @@ impl Running {
             stderr.read_to_string(&mut text).unwrap();
             text
         });
-        Self { child, stdout, stderr }
+        Self { child: Leashed(child), stdout, stderr }
     }
 
     /// Its input, if that is a pipe.
     pub(crate) fn stdin(&mut self) -> ChildStdin {
-        self.child.stdin.take().unwrap()
+        self.child.0.stdin.take().unwrap()
     }
 
     /// Writes all of `data` to its input, in another thread, and ends it.
@@ -121,7 +133,7 @@ impl Running {
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Waits for its output to end, before it ends itself.
@@ -135,12 +147,12 @@ impl Running {
         let nap = Duration::from_millis(5);
         let mut left = PATIENCE;
         let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 break Some(status);
             }
             if left.is_zero() {
-                self.child.kill().unwrap();
-                self.child.wait().unwrap();
+                self.child.0.kill().unwrap();
+                self.child.0.wait().unwrap();
                 break None;
             }
             thread::sleep(nap);

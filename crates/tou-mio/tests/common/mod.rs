@@ -46,9 +46,15 @@ pub(crate) fn pair_of(client: Builder, server: Builder) -> Pair {
 }
 
 /// Segments as on Ethernet: the loopback interface takes much larger ones, too
-/// few for a network to be bad to.
+/// few for a network to be bad to. And timers as on no real network, or the
+/// tests would mostly wait for them.
 pub(crate) fn small_segments() -> Arc<ConnectionConfig> {
-    tou_mio::default_connection_config().with_max_mss(1_452).build().unwrap()
+    let rto = [50, 20, 1_000].map(Duration::from_millis);
+    tou_mio::default_connection_config()
+        .with_max_mss(1_452)
+        .with_rto(rto[0], rto[1], rto[2])
+        .build()
+        .unwrap()
 }
 
 /// A server on a thread of its own that echoes what `clients` clients send.

@@ -91,8 +91,7 @@ pub(super) fn connection(settings: &Settings) -> Result<Arc<ConnectionConfig>, C
     if let Some(timeout) = settings.user_timeout {
         builder = builder.with_user_timeout(timeout);
     }
-    if settings.initial_window != DEFAULT_INITIAL_WINDOW {
-        let octets = u64::from(settings.initial_window) * u64::from(settings.mss());
+    if let Some(octets) = settings.initial_window {
         builder = builder.with_initial_window(octets);
     }
     builder.build()
@@ -103,9 +102,6 @@ pub(super) fn keepalive(settings: &Settings) -> Option<Keepalive> {
     let run::settings::Keepalive { on, idle, interval, count } = settings.keepalive;
     on.then_some(Keepalive { idle, interval, probes: count })
 }
-
-/// The core's own, RFC 6928's.
-const DEFAULT_INITIAL_WINDOW: u32 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -325,11 +325,15 @@ impl<S: Stack> Runner<S> {
         };
         let (now, tunnel) = (self.world.now(), self.tunnel_port);
         let Some(socket) = self.socket_of(call)? else { return Ok(Returned::Error(Errno::EBADF)) };
+        let before = socket.settings;
         match options::set(socket, (level, name), value, tunnel).map_err(Stop::Skip)? {
             Set::Failed(errno) => return Ok(Returned::Error(errno)),
             Set::Done => {}
         }
         let (conn, settings) = (socket.conn(), socket.settings);
+        if matches!(socket.kind, Kind::Listening(_)) && settings != before {
+            return Err(Stop::Skip(format!("an option of a listener: {name}")));
+        }
         if let Some(conn) = conn {
             let changed = self.world.stack.reconfigure(now, conn, &settings);
             changed.map_err(|text| Stop::Skip(format!("{text}: {name}")))?;

@@ -173,7 +173,7 @@ pub(super) fn from_line(settings: &mut Settings, name: &str, value: &str) -> Res
         ("fin_wait2", Some(time), [_]) => settings.fin_wait2 = millis(time),
         ("user_timeout", Some(time), [_]) => settings.user_timeout = Some(millis(time)),
         ("connect_timeout", Some(time), [_]) => settings.handshake_timeout = millis(time),
-        ("iw", Some(segments), [_]) => settings.initial_window = segments,
+        ("iw", Some(octets), [_]) => settings.initial_window = Some(u64::from(octets)),
         ("dupthresh", Some(count), [_]) => settings.dupthresh = count,
         ("rto", _, [initial, min, max]) => {
             settings.rto_initial = millis(*initial);

@@ -207,6 +207,9 @@ impl<S: Stack> Runner<S> {
             // What a script calls addresses is not compared: there is one peer.
             ("local_ip" | "remote_ip" | "netmask_ip" | "gateway_ip", _) => {}
             ("udp_encapsulation", "tcp") => {}
+            // Packetdrill's device cuts what arrives to this size: what arrives here
+            // is what the script says.
+            ("mss", _) if self.dialect != Dialect::Tou => return Err(unknown()),
             ("strict_segments", _) => self.strict_segments = true,
             // Timestamps tick in milliseconds here.
             ("tcp_ts_tick_usecs", "0" | "1000") => {}

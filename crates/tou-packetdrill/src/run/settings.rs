@@ -83,8 +83,6 @@ pub struct Settings {
     pub window_scale: bool,
     /// SACK is offered and accepted.
     pub sack: bool,
-    /// Segments without timestamps are taken after these were negotiated.
-    pub tolerate_missing_timestamps: bool,
     /// ECN.
     pub ecn: EcnUse,
     /// Retransmissions of a SYN that still ask for ECN.
@@ -123,14 +121,10 @@ pub struct Settings {
     pub user_timeout: Option<Duration>,
     /// `SO_LINGER`: `Some(0)` makes close a reset.
     pub linger: Option<Duration>,
-    /// SYN with FIN is dropped.
-    pub drop_syn_fin: bool,
     /// SYN cookies.
     pub cookies: Cookies,
-    /// A black hole for large segments is looked for and avoided.
-    pub black_hole_detection: bool,
-    /// Initial congestion window in segments.
-    pub initial_window: u32,
+    /// Initial congestion window in octets; `None` for RFC 6928's.
+    pub initial_window: Option<u64>,
     /// Congestion control.
     pub congestion: Congestion,
     /// Duplicate acknowledgments that mean loss.
@@ -148,7 +142,6 @@ impl Default for Settings {
             timestamps: true,
             window_scale: true,
             sack: true,
-            tolerate_missing_timestamps: true,
             ecn: EcnUse::Passive,
             ecn_syn_retries: 1,
             recv_buffer: 65_536,
@@ -173,10 +166,8 @@ impl Default for Settings {
             cork: false,
             user_timeout: None,
             linger: None,
-            drop_syn_fin: false,
             cookies: Cookies::WhenFull,
-            black_hole_detection: false,
-            initial_window: 10,
+            initial_window: None,
             congestion: Congestion::Cubic,
             dupthresh: 3,
         }

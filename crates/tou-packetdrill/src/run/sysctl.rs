@@ -42,9 +42,6 @@ fn switch(settings: &mut Settings, name: &str, value: u64) -> bool {
             settings.window_scale = on;
         }
         "sack.enable" if value <= 1 => settings.sack = on,
-        "tolerate_missing_ts" => settings.tolerate_missing_timestamps = on,
-        "drop_synfin" => settings.drop_syn_fin = on,
-        "pmtud_blackhole_detection" if value <= 1 => settings.black_hole_detection = on,
         "ecn.enable" => {
             settings.ecn = match value {
                 0 => EcnUse::Off,
@@ -100,7 +97,9 @@ fn size(settings: &mut Settings, name: &str, value: u64) -> bool {
             settings.send_buffer_max = size;
         }
         ("keepcnt", Ok(count)) => settings.keepalive.count = count,
-        ("initcwnd_segments", Ok(count)) => settings.initial_window = count,
+        ("initcwnd_segments", _) => {
+            settings.initial_window = Some(value.saturating_mul(u64::from(settings.mss())));
+        }
         ("ecn.maxretries", Ok(count)) => {
             settings.ecn_syn_retries = u8::try_from(count).unwrap_or(u8::MAX);
         }
@@ -135,7 +134,8 @@ fn linux(settings: &mut Settings, name: &str, value: u64) -> bool {
 fn is_as_always(name: &str, value: u64) -> bool {
     matches!(
         (name, value),
-        ("blackhole" | "fastopen.client_enable" | "fastopen.server_enable", 0)
+        ("tolerate_missing_ts", 1)
+            | ("blackhole" | "fastopen.client_enable" | "fastopen.server_enable", 0)
             | ("path_mtu_discovery", 1)
             | ("udp_tunneling_overhead", 8)
             | ("mssdflt", 536)
@@ -152,6 +152,10 @@ fn is_declined(name: &str) -> bool {
         name,
         // RFC 5961 §3.2 and §4.2 are not for switching off.
         "insecure_rst" | "insecure_syn"
+        // RFC 9293 §3.10.7.2: a SYN opens a connection, also with a FIN.
+        | "drop_synfin"
+        // RFC 8899 §4.4: a path that swallows large segments is always looked for.
+        | "pmtud_blackhole_detection"
         // RFC 9293 §3.9.2.2 says which ICMP errors end a connection.
         | "icmp_may_rst"
         // RFC 6298 §5.5: the timeout is doubled, and nothing is added to it.

@@ -95,7 +95,8 @@ impl Connection {
     pub(super) fn on_in_order_data(&mut self, now: Instant, advanced: u64, segment: u64) {
         self.rcv.nxt = self.recv.next();
         self.counters.bytes_received += advanced;
-        self.acks.on_data(advanced, segment);
+        // A peer that ignores our MSS does not change what a full segment is.
+        self.acks.on_data(advanced, segment.min(u64::from(self.announced_mss)));
         if self.owner == Owner::Held {
             self.interest.on_data();
         } else {

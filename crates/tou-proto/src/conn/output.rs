@@ -109,9 +109,9 @@ impl Connection {
             Plan::Reset => {
                 let flags = SegmentFlags::RST | SegmentFlags::ACK;
                 let mut built = self.build_header(now, self.snd.nxt, flags, nothing);
-                // RFC 7323 §3.2 allows a reset without timestamps; without any
-                // option it is what every peer takes.
-                built.header.options = SegmentOptions::default();
+                // Timestamps SHOULD be on a reset too (RFC 7323 §3.2); nothing else
+                // matters on the last word.
+                built.header.options.sack = SackBlocks::default();
                 built.header_len = built.header.encoded_len();
                 built
             }

@@ -17,7 +17,7 @@ impl Connection {
             self.counters.soft_errors += 1;
         } else if self.state == State::SynSent {
             self.fail(ConnectionError::Refused);
-        } else if self.state == State::LastAck && self.is_only_fin_left() {
+        } else if self.state.is_peer_done() && self.is_only_fin_left() {
             self.finish();
         } else {
             self.counters.soft_errors += 1;

@@ -14,6 +14,10 @@ use core::time::Duration;
 use crate::seq::StreamPos;
 use crate::time::Instant;
 
+/// A peer that was just not scheduled is no reason to probe, however short the
+/// path is.
+const MIN_TIMEOUT: Duration = Duration::from_millis(2);
+
 /// RFC 8985's `TLP` variables.
 #[derive(Debug, Default)]
 pub(super) struct TailLossProbe {
@@ -64,8 +68,8 @@ impl TailLossProbe {
         self.armed_at = None;
     }
 
-    /// When a probe is due, if one is allowed: TLP_calc_PTO (§7.2) and the two
-    /// conditions of §7.3. The caller bounds it by the retransmission timer.
+    /// When a probe is due, if one is allowed: TLP_calc_PTO (§7.2, and a floor for
+    /// it) and the two conditions of §7.3. The caller bounds it by the retransmission timer.
     pub(super) fn deadline(
         &self,
         srtt: Option<Duration>,
@@ -76,7 +80,8 @@ impl TailLossProbe {
             return None;
         }
         let delay = if one_segment { max_ack_delay } else { Duration::ZERO };
-        Some(self.armed_at? + srtt?.saturating_mul(2).saturating_add(delay))
+        let timeout = srtt?.saturating_mul(2).max(MIN_TIMEOUT).saturating_add(delay);
+        Some(self.armed_at? + timeout)
     }
 
     /// A probe was sent, as a retransmission of `retransmitted` bytes or as new
