@@ -1,9 +1,9 @@
 //! `tou-bench`: measurements that are programs of their own.
 
 mod instructions;
-mod loopback;
 mod memory;
 mod paths;
+mod peers;
 
 use std::process::ExitCode;
 
@@ -26,11 +26,11 @@ enum Command {
     Instructions(instructions::Args),
     /// Goodput over simulated paths, in virtual time.
     Paths(paths::Args),
-    /// Kernel TCP against tou over loopback, in turns.
-    Loopback(loopback::Args),
-    /// The reading side of `loopback`.
+    /// tou beside kernel TCP, raw UDP and QUIC over loopback, in turns.
+    Peers(peers::Args),
+    /// One side of one turn of `peers`.
     #[command(hide = true)]
-    Sink(loopback::SinkArgs),
+    Peer(peers::Side),
 }
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Command::Memory(args) => memory::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Paths(args) => paths::run(&args),
-        Command::Loopback(args) => loopback::run(&args),
-        Command::Sink(args) => loopback::sink(&args),
+        Command::Peers(args) => peers::run(&args),
+        Command::Peer(side) => peers::play(&side),
     }
 }

@@ -63,8 +63,8 @@ pub(crate) fn closed() -> io::Error {
     io::Error::new(ErrorKind::NotConnected, "the socket was closed")
 }
 
-/// A timeout of the caller's own has passed: what a system's blocking sockets
-/// return then.
-pub(crate) fn timed_out() -> io::Error {
-    if cfg!(windows) { ErrorKind::TimedOut.into() } else { ErrorKind::WouldBlock.into() }
+/// There was nothing to do at once, or within the caller's own timeout: Unix
+/// sockets say the same to both.
+pub(crate) fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
 }

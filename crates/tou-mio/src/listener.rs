@@ -79,7 +79,7 @@ impl TouListener {
             let deadline = timeout.get().map(|timeout| engine.now() + timeout);
             engine.wait_for(Interest::Accept(*id), deadline, attempt)?
         };
-        let (conn, (remote, port)) = accepted.ok_or_else(error::timed_out)??;
+        let (conn, (remote, port)) = accepted.ok_or_else(error::would_block)??;
         Ok((TouStream::new(Arc::clone(shared), conn, remote, port), remote.addr))
     }
 

@@ -91,7 +91,7 @@ impl TouStream {
             let deadline = timeout.get().map(|timeout| engine.now() + timeout);
             engine.wait_for(interest, deadline, attempt)?
         };
-        result.unwrap_or_else(|| Err(error::timed_out()))
+        result.unwrap_or_else(|| Err(error::would_block()))
     }
 }
 

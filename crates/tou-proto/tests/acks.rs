@@ -80,6 +80,16 @@ fn small_segments_alone_share_a_delayed_acknowledgment() {
 }
 
 #[test]
+fn segments_larger_than_was_announced_are_not_the_measure_of_full_ones() {
+    let (mut script, _) = with(|config| config.with_max_mss(1_000));
+    script.inject(ack(1, 1).len(4_000));
+    script.expect(ack(1, 4_001));
+    script.inject(full(4_001));
+    script.inject(full(5_001));
+    script.expect(ack(1, 6_001));
+}
+
+#[test]
 fn batch_is_acknowledged_once() {
     // RFC 9293 §3.10.7.4, MUST-58 and MUST-59.
     let (mut script, conn) = established();

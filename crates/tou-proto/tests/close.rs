@@ -334,6 +334,17 @@ fn abort_resets_at_once() {
 }
 
 #[test]
+fn reset_carries_timestamps_where_they_are_in_use() {
+    // RFC 7323 §3.2, SHOULD.
+    let config = presets::plain_builder().with_timestamps(true).build().unwrap();
+    let mut script = Script::with_connection(config);
+    let conn = script.establish(syn(0).mss(1_000).ts(1_000, 0));
+    script.advance(30);
+    script.host.abort(conn).unwrap();
+    script.expect(rst_ack(1, 1).ts(30, 1_000));
+}
+
+#[test]
 fn abort_with_an_unacknowledged_fin_resets() {
     for (mut script, conn) in [in_last_ack(), in_closing()] {
         script.host.abort(conn).unwrap();
@@ -380,10 +391,11 @@ fn last_fin_at_a_closed_udp_port_is_as_good_as_acknowledged() {
         script.host.handle_path_error(&PathError { peer, kind, quoted });
         script.expect_nothing();
     };
-    let (mut script, conn) = in_last_ack();
-    refuse(&mut script, 1);
-    script.expect_event(Event::Closed(conn, None));
-    assert_eq!(script.host.endpoint().unfinished_count(), 0);
+    for (mut script, conn) in [in_last_ack(), in_closing()] {
+        refuse(&mut script, 1);
+        script.expect_event(Event::Closed(conn, None));
+        assert_eq!(script.host.endpoint().unfinished_count(), 0);
+    }
 
     let (mut script, conn) = established();
     script.inject(fin(1, 1));

@@ -180,7 +180,7 @@ impl Victim {
             2 => PathErrorKind::TooBig { mtu: None },
             _ => PathErrorKind::TooBig { mtu: Some(mtu) },
         };
-        let isn = self.script.local_isn().map_or(0, tou_proto::SeqNumber::get);
+        let isn = self.script.local_isn().map_or(0, SeqNumber::get);
         let seq = isn.wrapping_add(self.our_next).wrapping_add_signed(distance);
         let (local, peer) = (self.script.local_port.get(), self.script.peer_port.get());
         let quoted = [&local.to_be_bytes()[..], &peer.to_be_bytes(), &seq.to_be_bytes()].concat();

@@ -63,7 +63,7 @@ fn connections_are_accepted_in_the_order_they_were_established() {
 #[test]
 fn incoming_is_told_once_until_the_queue_was_found_empty() {
     let (mut script, listener) = listening(4);
-    let mut open = |number, script: &mut Script| {
+    let open = |number, script: &mut Script| {
         let syn = syn_from(script, number);
         script.inject(syn);
         script.expect(syn_ack(0, 1));

@@ -131,6 +131,17 @@ fn tail_loss_is_probed_before_the_timeout() {
 }
 
 #[test]
+fn tail_is_not_probed_before_the_peer_was_scheduled() {
+    // RFC 8985 §7.2 has no floor of its own; this path has a round trip of
+    // nothing at all.
+    let mut script = Script::with_connection(presets::sack_only());
+    let conn = script.establish(syn(0).mss(1_000).sack_ok());
+    script.host.write(conn, &[1; 3_000]).unwrap();
+    assert_eq!(script.take_output().len(), 3);
+    script.expect_after(2, ack(2_001, 1).data(vec![1; 1_000]));
+}
+
+#[test]
 fn spurious_timeout_is_found_out_by_timestamps() {
     // RFC 3522, RFC 4015.
     let config = presets::plain_builder().with_timestamps(true).build().unwrap();

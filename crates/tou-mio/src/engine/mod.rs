@@ -63,7 +63,7 @@ const GRACE: Duration = Duration::from_millis(1);
 
 /// A call that need not wait looks after the socket all the same when nobody
 /// leads and nobody has done so for this long: a reader of a full buffer
-/// should not let acknowledgments pile up. Ten system calls' worth.
+/// should not let acknowledgments pile up.
 const REFRESH: Duration = Duration::from_micros(50);
 
 /// What the leader looks after.

@@ -125,6 +125,13 @@ mod tests {
     }
 
     #[test]
+    fn any_segment_larger_than_the_base_is_suspect() {
+        let falls = |len| SegmentSize::new(1_452).on_timeout(len, 12, 2);
+        assert!(falls(1_169), "not full-sized, and yet too large");
+        assert!(!falls(1_168));
+    }
+
+    #[test]
     fn timeouts_of_small_segments_bring_the_size_back() {
         let mut size = SegmentSize::new(1_452);
         assert!(size.on_timeout(1_440, 12, 2));

@@ -1,11 +1,17 @@
 //! Windows: the one the peer offers, the one this side offers, and silly-window
 //! avoidance on the receiving side (RFC 9293 §3.8.6).
 
+use core::time::Duration;
+
 use crate::seq::StreamPos;
 use crate::time::Instant;
 
 use super::Connection;
 use super::input::Arrival;
+
+/// On the shortest paths it is not the path that takes the time of a round trip
+/// but the two programs.
+const MIN_TUNING_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Connection {
     /// Takes the window of an acceptable segment, unless a newer segment's
@@ -53,10 +59,11 @@ impl Connection {
     /// hear of it although there is nothing else to tell, when the window it
     /// sees was (nearly) shut and reopens, or grows by a quarter of the buffer.
     pub(super) fn on_user_read(&mut self, now: Instant, bytes: u64) {
-        // Without a sample, a round trip that is too long only makes the buffer
-        // grow sooner.
+        // A side that only receives has the handshake's sample, taken while
+        // nothing was busy, or none. A round trip taken for too long only makes
+        // the buffer grow sooner.
         let rtt = self.recovery.srtt().unwrap_or(self.config.fields.rto_initial);
-        self.autotune.on_read(now, bytes, Some(rtt));
+        self.autotune.on_read(now, bytes, Some(rtt.max(MIN_TUNING_INTERVAL)));
         let limit = self.autotune.limit();
         let growth = self.recv_edge().since(self.rcv.edge);
         let was_shut = self.visible_window() < self.recv_step(limit);

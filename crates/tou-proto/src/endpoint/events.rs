@@ -132,4 +132,22 @@ mod tests {
         assert_eq!(events.pop(), Some(Event::Closed(conn, Some(ConnectionError::Reset))));
         assert_eq!(events.pop(), None);
     }
+
+    #[test]
+    fn an_owner_who_never_looks_leaves_no_queue_behind() {
+        let mut events = Events::default();
+        let readable = Happenings { readable: true, ..Happenings::default() };
+        let held = ConnId { slot: 0, generation: 0 };
+        events.add(held, readable, None);
+        let mut longest = 0;
+        for generation in 1..10_000 {
+            let conn = ConnId { slot: 1, generation };
+            events.add(conn, readable, None);
+            events.forget(conn);
+            longest = longest.max(events.queue.len());
+        }
+        assert!(longest <= 2 * (SWEEP_AT_LEAST + 2), "{longest}");
+        assert_eq!(events.pop(), Some(Event::Readable(held)));
+        assert_eq!(events.pop(), None);
+    }
 }

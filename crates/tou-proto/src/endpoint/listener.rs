@@ -139,3 +139,25 @@ impl Listener {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owner_is_told_again_after_it_found_nothing_to_accept() {
+        let mut listeners = Listeners::new(&Secret::new(&[0; 32]));
+        let config = ConnectionConfig::builder().build().unwrap();
+        let id = listeners.open(Port::new(7).unwrap(), 9, config).unwrap();
+        let listener = listeners.get_mut(id).unwrap();
+        let conn = |slot| ConnId { slot, generation: 1 };
+        assert!(listener.on_established(conn(1)));
+        assert!(!listener.on_established(conn(2)));
+        assert_eq!(listener.accept(), Some(conn(1)));
+        assert_eq!(listener.accept(), Some(conn(2)));
+        assert!(!listener.on_established(conn(3)), "it has not looked to the end");
+        assert_eq!(listener.accept(), Some(conn(3)));
+        assert_eq!(listener.accept(), None);
+        assert!(listener.on_established(conn(4)));
+    }
+}

@@ -213,3 +213,144 @@ fn ack_of(now: Instant, remains: &Remains) -> SegmentHeader {
         options: SegmentOptions { timestamps, ..SegmentOptions::default() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::ConnectionConfig;
+    use crate::conn::{Connection, OpenParams};
+    use crate::id::{PeerId, Port};
+    use crate::machine::TransmitBuf;
+    use crate::wire::Checksum;
+
+    /// What the peer's numbers begin at, and ours.
+    const PEER: u32 = 1_000;
+    const OURS: u32 = 5_000;
+
+    const FIN: SegmentFlags =
+        SegmentFlags::from_bits(SegmentFlags::FIN.bits() | SegmentFlags::ACK.bits());
+
+    fn port(number: u16) -> Port {
+        Port::new(number).unwrap()
+    }
+
+    fn segment(flags: SegmentFlags, seq: u32) -> SegmentHeader {
+        SegmentHeader {
+            src_port: port(1),
+            dst_port: port(2),
+            seq: SeqNumber::new(seq),
+            ack: SeqNumber::new(OURS + 2),
+            flags,
+            window: 9_000,
+            urgent: 0,
+            options: SegmentOptions::default(),
+        }
+    }
+
+    /// What remains of a connection that said nothing and was closed here first.
+    fn remains() -> Remains {
+        let now = Instant::ZERO;
+        let params = OpenParams {
+            config: ConnectionConfig::builder().build().unwrap(),
+            checksum: Checksum::Carrier,
+            local_port: port(2),
+            peer_port: port(1),
+            isn: SeqNumber::new(OURS),
+            timestamp_offset: 0,
+            mss: 1_000,
+            default_mss: 536,
+        };
+        let mut conn =
+            Connection::accept(now, params, &segment(SegmentFlags::SYN, PEER), Bytes::new());
+        let mut buf = TransmitBuf::new(1, TransmitBuf::MAX_BYTES);
+        conn.poll_transmit(now, &mut buf).unwrap();
+        conn.shutdown(now);
+        let ack =
+            SegmentHeader { ack: SeqNumber::new(OURS + 1), ..segment(SegmentFlags::ACK, PEER + 1) };
+        let _ = conn.handle_segment(now, &ack, Bytes::new());
+        conn.poll_transmit(now, &mut buf).unwrap();
+        let _ = conn.handle_segment(now, &segment(FIN, PEER + 1), Bytes::new());
+        assert!(conn.remains().is_none(), "the FIN is not acknowledged yet");
+        conn.poll_transmit(now, &mut buf).unwrap();
+        conn.remains().unwrap()
+    }
+
+    fn key(number: u16) -> Key {
+        let peer = PeerId { slot: 0, generation: 0 };
+        Key { peer, peer_port: port(1), local_port: port(number) }
+    }
+
+    #[test]
+    fn segments_are_told_apart() {
+        let mut store = TimeWaits::new(Duration::from_secs(60), 9);
+        let (slot, _) = store.insert(Instant::ZERO, key(2), remains());
+        let entry = store.slab.get(slot as usize).unwrap();
+        let judge = |flags, seq, len| entry.judge(&segment(flags, seq), len);
+        let next = PEER + 2;
+        // The peer's FIN by itself, and with the data before it.
+        assert_eq!(judge(FIN, next - 1, 0), Judged::FinAgain);
+        assert_eq!(judge(FIN, next - 11, 10), Judged::FinAgain);
+        // Any other.
+        assert_eq!(judge(FIN, next, 0), Judged::Old);
+        assert_eq!(judge(FIN, next - 1, 10), Judged::Old);
+        assert_eq!(judge(SegmentFlags::ACK, next, 0), Judged::Nothing);
+        assert_eq!(judge(SegmentFlags::ACK, next - 1, 0), Judged::Old);
+        assert_eq!(judge(SegmentFlags::ACK, next, 1), Judged::Old);
+        assert_eq!(judge(SegmentFlags::EMPTY, next, 1), Judged::Nothing);
+        assert_eq!(judge(SegmentFlags::RST, next, 0), Judged::Nothing);
+        assert_eq!(judge(FIN | SegmentFlags::RST, next - 1, 0), Judged::Nothing);
+        assert_eq!(judge(SegmentFlags::SYN, next + 1, 0), Judged::New);
+        assert_eq!(judge(SegmentFlags::SYN, next, 0), Judged::Old);
+        assert_eq!(judge(SegmentFlags::SYN | SegmentFlags::ACK, next + 1, 0), Judged::Old);
+    }
+
+    #[test]
+    fn answers_to_old_segments_are_limited() {
+        let mut store = TimeWaits::new(Duration::from_secs(60), 9);
+        let (slot, _) = store.insert(Instant::ZERO, key(2), remains());
+        let mut answers = |now| {
+            let old = segment(SegmentFlags::ACK, PEER);
+            let verdicts = (0..100).map(|_| store.judge(now, slot, &old, 1));
+            verdicts.filter(|verdict| matches!(verdict, Verdict::Answer(_))).count()
+        };
+        let first = answers(Instant::from_secs(1));
+        assert!((1..=10).contains(&first), "{first}");
+        assert_eq!(answers(Instant::from_secs(3)), first);
+    }
+
+    #[test]
+    fn each_entry_has_its_time_and_the_oldest_makes_room() {
+        let at = Instant::from_secs;
+        let mut store = TimeWaits::new(Duration::from_secs(60), 2);
+        let (first, evicted) = store.insert(at(0), key(2), remains());
+        assert_eq!(evicted, None);
+        let (second, evicted) = store.insert(at(10), key(3), remains());
+        assert_eq!(evicted, None);
+        assert_eq!(store.next_expiry(), Some(at(60)));
+        let (third, evicted) = store.insert(at(20), key(4), remains());
+        assert_eq!(evicted, Some(first));
+        assert_eq!(store.remove(first), Some(key(2)));
+        assert_eq!(store.expired(at(69)), None);
+        assert_eq!(store.expired(at(70)), Some(second));
+        store.remove(second);
+        assert_eq!(store.expired(at(70)), None);
+        assert_eq!(store.expired(at(80)), Some(third));
+        store.remove(third);
+        assert_eq!((store.len(), store.next_expiry()), (0, None));
+    }
+
+    #[test]
+    fn peers_fin_restarts_the_time() {
+        let at = Instant::from_secs;
+        let mut store = TimeWaits::new(Duration::from_secs(60), 9);
+        let (slot, _) = store.insert(at(0), key(2), remains());
+        let verdict = store.judge(at(10), slot, &segment(FIN, PEER + 1), 0);
+        assert!(matches!(verdict, Verdict::Answer(_)));
+        assert_eq!(store.next_expiry(), Some(at(70)));
+        store.judge(at(20), slot, &segment(FIN, PEER + 9), 0);
+        assert_eq!(store.next_expiry(), Some(at(70)));
+        assert_eq!(store.expired(at(70)), Some(slot));
+    }
+}

@@ -1,0 +1,180 @@
+//! One turn: a server and a client of one transport, a process each.
+//!
+//! Both are copies of this program. The server prints its invitation, then both
+//! print their figures when they are done.
+
+use core::time::Duration;
+use std::env;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+
+use super::measure::{Figures, Measure, Plan, client, server};
+use super::system;
+#[cfg(feature = "quinn")]
+use super::transport::quic::Quic;
+use super::transport::tcp::Tcp;
+use super::transport::tou::Tou;
+use super::transport::udp::{Blocking, Polling};
+use super::transport::udp_bulk::UdpBulk;
+use super::transport::{Options, Transport};
+
+/// A transport, and how it is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Peer {
+    /// The kernel's TCP.
+    Tcp,
+    /// Raw UDP, waiting in the socket call.
+    Udp,
+    /// Raw UDP, waiting in mio's poll.
+    UdpPoll,
+    /// Raw UDP, 45 datagrams of 1452 octets a call, with credits.
+    UdpGso,
+    /// tou, with an MTU of 1500.
+    Tou,
+    /// tou, with the MTU of the loopback interface.
+    TouLo,
+    /// quinn.
+    #[cfg(feature = "quinn")]
+    Quinn,
+}
+
+impl Peer {
+    fn options(self, measure: Measure) -> Options {
+        Options {
+            mtu: (self == Self::Tou).then_some(1_500),
+            nodelay: matches!(measure, Measure::Latency | Measure::Connect),
+        }
+    }
+
+    fn play(self, side: &Side) -> io::Result<Figures> {
+        match self {
+            Self::Tcp => side.play::<Tcp>(self),
+            Self::Udp => side.play::<Blocking>(self),
+            Self::UdpPoll => side.play::<Polling>(self),
+            Self::UdpGso => side.play::<UdpBulk>(self),
+            Self::Tou | Self::TouLo => side.play::<Tou>(self),
+            #[cfg(feature = "quinn")]
+            Self::Quinn => side.play::<Quic>(self),
+        }
+    }
+}
+
+/// One side of one turn.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Side {
+    peer: Peer,
+    #[command(flatten)]
+    plan: Plan,
+    /// The processors to run on.
+    #[arg(long, value_delimiter = ',')]
+    processors: Vec<usize>,
+    /// What the server has printed, for the client.
+    #[arg(long)]
+    invitation: Option<String>,
+}
+
+/// What a side's process does. Returns what it prints.
+///
+/// # Errors
+/// Whatever goes wrong: this turn does not count.
+pub(crate) fn play(side: &Side) -> io::Result<String> {
+    // None are named where pinning is not permitted.
+    if !side.processors.is_empty() {
+        system::pin(&side.processors)?;
+    }
+    Ok(serde_json::to_string(&side.peer.play(side)?)?)
+}
+
+impl Side {
+    fn play<T: Transport>(&self, peer: Peer) -> io::Result<Figures> {
+        let options = peer.options(self.plan.measure);
+        if let Some(invitation) = &self.invitation {
+            let transport = T::client(&options, invitation)?;
+            transport.run(client(&transport, &self.plan))
+        } else {
+            let (transport, invitation) = T::server(&options)?;
+            println!("{invitation}");
+            transport.run(server(&transport, &self.plan))
+        }
+    }
+}
+
+/// Has `peer` take its turn, on these processors.
+///
+/// # Errors
+/// A side's; or `TimedOut` if it takes too long.
+pub(crate) fn take_turn(peer: Peer, plan: Plan, processors: &[usize]) -> io::Result<Figures> {
+    let side = |invitation| Side { peer, plan, processors: processors.to_vec(), invitation };
+    let limit = Duration::from_secs_f64(plan.seconds * 2.0) + OVERTIME;
+    let server = Process::start(&side(None))?;
+    let invitation = server.line(limit)?;
+    let client = Process::start(&side(Some(invitation)))?;
+    let mut figures: Figures = serde_json::from_str(&client.line(limit)?)?;
+    figures.extend(serde_json::from_str::<Figures>(&server.line(limit)?)?);
+    if figures.get("octets_sent") != figures.get("octets_received") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not all octets arrived"));
+    }
+    Ok(figures)
+}
+
+/// A process that does not outlive its handle.
+struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    fn start(side: &Side) -> io::Result<Self> {
+        let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
+            value().map_or_else(String::new, |value| value.get_name().to_owned())
+        };
+        let mut command = Command::new(env::current_exe()?);
+        command
+            .arg("peer")
+            .arg(name(&|| clap::ValueEnum::to_possible_value(&side.peer)))
+            .arg(name(&|| clap::ValueEnum::to_possible_value(&side.plan.measure)))
+            .args(["--seconds", &side.plan.seconds.to_string()])
+            .args(["--streams", &side.plan.streams.to_string()]);
+        if !side.processors.is_empty() {
+            let processors: Vec<_> = side.processors.iter().map(usize::to_string).collect();
+            command.args(["--processors", &processors.join(",")]);
+        }
+        if let Some(invitation) = &side.invitation {
+            command.args(["--invitation", invitation]);
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let (sender, lines) = channel();
+        if let Some(output) = child.stdout.take() {
+            thread::spawn(move || {
+                BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| {
+                    // Nobody listens any more after a failure.
+                    sender.send(line).ok()
+                })
+            });
+        }
+        Ok(Self { child, lines })
+    }
+
+    /// The next line of its output.
+    fn line(&self, limit: Duration) -> io::Result<String> {
+        self.lines.recv_timeout(limit).map_err(|error| match error {
+            RecvTimeoutError::Timeout => {
+                io::Error::new(io::ErrorKind::TimedOut, "took too long, and was stopped")
+            }
+            RecvTimeoutError::Disconnected => io::Error::other("ended with an error"),
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended by itself unless something went wrong.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// For connecting, for what is still on its way, and for a busy machine.
+const OVERTIME: Duration = Duration::from_secs(15);
