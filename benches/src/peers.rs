@@ -21,7 +21,7 @@ use clap::ValueEnum;
 
 use self::measure::{Measure, Plan};
 pub(crate) use self::process::Side;
-use self::process::{Peer, take_turn};
+use self::process::{Peer, name, take_turn};
 use self::report::{Contest, Entry};
 
 /// What to compare.
@@ -67,10 +67,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// One side of one turn.
 pub(crate) fn play(side: &Side) -> ExitCode {
     match process::play(side) {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tou-bench peer: {error}");
             ExitCode::FAILURE
@@ -90,7 +87,7 @@ fn compare(args: &Args) -> Result<bool, Box<dyn Error>> {
                 let peer = event.peers[index];
                 let result = take_turn(peer, plan, &event.processors);
                 if let Err(error) = &result {
-                    let (title, peer) = (&event.contest.title, name(peer));
+                    let (title, peer) = (&event.contest.title, name(&peer));
                     eprintln!("FAILED in round {}: {peer} at {title}: {error}", round + 1);
                 }
                 event.contest.entries[index].turns.push(result.ok());
@@ -137,7 +134,7 @@ fn program(args: &Args) -> Vec<Event> {
             let peers: Vec<Peer> = peers(*measure).into_iter().filter(chosen).collect();
             let entries = peers
                 .iter()
-                .map(|peer| Entry { transport: name(*peer), turns: Vec::new() })
+                .map(|peer| Entry { transport: name(peer), turns: Vec::new() })
                 .collect();
             let contest = Contest { title, measure: *measure, entries };
             events.push(Event { contest, peers, processors: processors.to_vec() });
@@ -171,10 +168,6 @@ fn title(measure: Measure, streams: usize) -> String {
         Measure::Streams => format!("streams: {streams} connections at once, one direction"),
         Measure::Idle => "idle: one connection".to_owned(),
     }
-}
-
-fn name(peer: Peer) -> String {
-    peer.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

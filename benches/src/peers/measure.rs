@@ -40,7 +40,7 @@ pub(crate) struct Plan {
 }
 
 pub(crate) async fn client<T: Transport>(transport: &T, plan: &Plan) -> io::Result<Figures> {
-    let figures = match plan.measure {
+    match plan.measure {
         Measure::Bulk => send_bulk(transport, 1, plan.seconds).await,
         Measure::Streams => send_bulk(transport, plan.streams, plan.seconds).await,
         Measure::Latency => ask(transport, plan.seconds).await,
@@ -55,9 +55,7 @@ pub(crate) async fn client<T: Transport>(transport: &T, plan: &Plan) -> io::Resu
             stream.close().await?;
             Ok(figures)
         }
-    }?;
-    transport.leave().await;
-    Ok(figures)
+    }
 }
 
 pub(crate) async fn server<T: Transport>(transport: &T, plan: &Plan) -> io::Result<Figures> {
@@ -105,7 +103,7 @@ async fn send_bulk<T: Transport>(
         ("octets_sent", octets),
         ("gbit", octets * 8e-9 / elapsed),
         ("tx_cpu", used.cpu / (octets / GIB)),
-        ("tx_share_min", share_of_least(&sent)),
+        ("least_share", share_of_least(&sent)),
     ]);
     if let Some(per_call) = transport.datagrams_per_call() {
         figures.insert("tx_call".into(), per_call.sent);

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 
+use clap::ValueEnum;
+
 use super::measure::{Figures, Measure, Plan, client, server};
 use super::system;
 #[cfg(feature = "quinn")]
@@ -21,7 +23,7 @@ use super::transport::udp_bulk::UdpBulk;
 use super::transport::{Options, Transport};
 
 /// A transport, and how it is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
     /// The kernel's TCP.
     Tcp,
@@ -47,18 +49,6 @@ impl Peer {
             nodelay: matches!(measure, Measure::Latency | Measure::Connect),
         }
     }
-
-    fn play(self, side: &Side) -> io::Result<Figures> {
-        match self {
-            Self::Tcp => side.play::<Tcp>(self),
-            Self::Udp => side.play::<Blocking>(self),
-            Self::UdpPoll => side.play::<Polling>(self),
-            Self::UdpGso => side.play::<UdpBulk>(self),
-            Self::Tou | Self::TouLo => side.play::<Tou>(self),
-            #[cfg(feature = "quinn")]
-            Self::Quinn => side.play::<Quic>(self),
-        }
-    }
 }
 
 /// One side of one turn.
@@ -75,29 +65,41 @@ pub(crate) struct Side {
     invitation: Option<String>,
 }
 
-/// What a side's process does. Returns what it prints.
+/// What a side's process does: prints its figures in the end.
 ///
 /// # Errors
 /// Whatever goes wrong: this turn does not count.
-pub(crate) fn play(side: &Side) -> io::Result<String> {
+pub(crate) fn play(side: &Side) -> io::Result<()> {
     // None are named where pinning is not permitted.
     if !side.processors.is_empty() {
         system::pin(&side.processors)?;
     }
-    Ok(serde_json::to_string(&side.peer.play(side)?)?)
+    match side.peer {
+        Peer::Tcp => side.play::<Tcp>(),
+        Peer::Udp => side.play::<Blocking>(),
+        Peer::UdpPoll => side.play::<Polling>(),
+        Peer::UdpGso => side.play::<UdpBulk>(),
+        Peer::Tou | Peer::TouLo => side.play::<Tou>(),
+        #[cfg(feature = "quinn")]
+        Peer::Quinn => side.play::<Quic>(),
+    }
 }
 
 impl Side {
-    fn play<T: Transport>(&self, peer: Peer) -> io::Result<Figures> {
-        let options = peer.options(self.plan.measure);
+    fn play<T: Transport>(&self) -> io::Result<()> {
+        let options = self.peer.options(self.plan.measure);
         if let Some(invitation) = &self.invitation {
             let transport = T::client(&options, invitation)?;
-            transport.run(client(&transport, &self.plan))
+            let figures = transport.run(client(&transport, &self.plan))?;
+            println!("{}", serde_json::to_string(&figures)?);
+            transport.run(transport.leave());
         } else {
             let (transport, invitation) = T::server(&options)?;
             println!("{invitation}");
-            transport.run(server(&transport, &self.plan))
+            let figures = transport.run(server(&transport, &self.plan))?;
+            println!("{}", serde_json::to_string(&figures)?);
         }
+        Ok(())
     }
 }
 
@@ -119,6 +121,11 @@ pub(crate) fn take_turn(peer: Peer, plan: Plan, processors: &[usize]) -> io::Res
     Ok(figures)
 }
 
+/// What a value is called on the command line.
+pub(crate) fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 /// A process that does not outlive its handle.
 struct Process {
     child: Child,
@@ -127,14 +134,10 @@ struct Process {
 
 impl Process {
     fn start(side: &Side) -> io::Result<Self> {
-        let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
-            value().map_or_else(String::new, |value| value.get_name().to_owned())
-        };
         let mut command = Command::new(env::current_exe()?);
         command
             .arg("peer")
-            .arg(name(&|| clap::ValueEnum::to_possible_value(&side.peer)))
-            .arg(name(&|| clap::ValueEnum::to_possible_value(&side.plan.measure)))
+            .args([name(&side.peer), name(&side.plan.measure)])
             .args(["--seconds", &side.plan.seconds.to_string()])
             .args(["--streams", &side.plan.streams.to_string()]);
         if !side.processors.is_empty() {

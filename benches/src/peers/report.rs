@@ -22,6 +22,7 @@ pub(crate) struct Contest {
 }
 
 /// A figure in a table.
+#[derive(Clone, Copy, Debug)]
 struct Column {
     figure: &'static str,
     title: &'static str,
@@ -32,17 +33,24 @@ const fn column(figure: &'static str, title: &'static str, decimals: usize) -> C
     Column { figure, title, decimals }
 }
 
+/// CPU seconds of the sending and the receiving process, and their datagrams in
+/// one system call.
+const BULK: &[Column] = &[
+    column("gbit", "Gbit/s", 2),
+    column("tx_cpu", "tx s/GiB", 3),
+    column("rx_cpu", "rx s/GiB", 3),
+    column("tx_call", "tx/call", 1),
+    column("rx_call", "rx/call", 1),
+];
+
 /// The figures of a measure. The first is what transports are compared by.
 fn columns(measure: Measure) -> Vec<Column> {
     match measure {
-        Measure::Bulk | Measure::Streams => vec![
-            column("gbit", "Gbit/s", 2),
-            column("tx_cpu", "tx s/GiB", 3),
-            column("rx_cpu", "rx s/GiB", 3),
-            column("tx_call", "tx/call", 1),
-            column("rx_call", "rx/call", 1),
-            column("tx_share_min", "min share", 2),
-        ],
+        Measure::Bulk => BULK.to_vec(),
+        Measure::Streams => {
+            let share = column("least_share", "min share", 2);
+            BULK.iter().copied().chain([share]).collect()
+        }
         Measure::Latency => vec![
             column("p50", "p50 us", 1),
             column("p99", "p99 us", 1),
@@ -51,9 +59,9 @@ fn columns(measure: Measure) -> Vec<Column> {
         Measure::Connect => vec![column("rate", "conn/s", 0)],
         Measure::Idle => vec![
             column("client_wakeups", "wakeups/s", 1),
-            column("server_wakeups", "(server)", 1),
-            column("client_cpu", "cpu us/s", 1),
-            column("server_cpu", "(server)", 1),
+            column("client_cpu", "cpu us/s", 0),
+            column("server_wakeups", "the other", 1),
+            column("server_cpu", "cpu us/s", 0),
         ],
     }
 }

@@ -66,5 +66,5 @@ pub(crate) fn closed() -> io::Error {
 /// There was nothing to do at once, or within the caller's own timeout: Unix
 /// sockets say the same to both.
 pub(crate) fn would_block() -> io::Error {
-    io::ErrorKind::WouldBlock.into()
+    ErrorKind::WouldBlock.into()
 }

@@ -134,9 +134,8 @@ fn linux(settings: &mut Settings, name: &str, value: u64) -> bool {
 fn is_as_always(name: &str, value: u64) -> bool {
     matches!(
         (name, value),
-        ("tolerate_missing_ts", 1)
-            | ("blackhole" | "fastopen.client_enable" | "fastopen.server_enable", 0)
-            | ("path_mtu_discovery", 1)
+        ("blackhole" | "fastopen.client_enable" | "fastopen.server_enable", 0)
+            | ("path_mtu_discovery" | "tolerate_missing_ts", 1)
             | ("udp_tunneling_overhead", 8)
             | ("mssdflt", 536)
             | ("v6mssdflt" | "v6pmtud_blackhole_mss", 1220)

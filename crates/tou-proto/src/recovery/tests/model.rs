@@ -420,7 +420,9 @@ impl Step {
                 }
             }
             3 | 4 => {
-                while let Some(range) = recovery.next_lost().filter(|_| !self.wild.is_multiple_of(5)) {
+                while let Some(range) =
+                    recovery.next_lost().filter(|_| !self.wild.is_multiple_of(5))
+                {
                     recovery.on_retransmitted(&transmission(range));
                 }
             }
