@@ -88,17 +88,18 @@ pub(crate) fn play(side: &Side) -> io::Result<()> {
 impl Side {
     fn play<T: Transport>(&self) -> io::Result<()> {
         let options = self.peer.options(self.plan.measure);
-        if let Some(invitation) = &self.invitation {
+        let (transport, figures) = if let Some(invitation) = &self.invitation {
             let transport = T::client(&options, invitation)?;
             let figures = transport.run(client(&transport, &self.plan))?;
-            println!("{}", serde_json::to_string(&figures)?);
-            transport.run(transport.leave());
+            (transport, figures)
         } else {
             let (transport, invitation) = T::server(&options)?;
             println!("{invitation}");
             let figures = transport.run(server(&transport, &self.plan))?;
-            println!("{}", serde_json::to_string(&figures)?);
-        }
+            (transport, figures)
+        };
+        println!("{}", serde_json::to_string(&figures)?);
+        transport.run(transport.leave());
         Ok(())
     }
 }
@@ -111,10 +112,10 @@ pub(crate) fn take_turn(peer: Peer, plan: Plan, processors: &[usize]) -> io::Res
     let side = |invitation| Side { peer, plan, processors: processors.to_vec(), invitation };
     let limit = Duration::from_secs_f64(plan.seconds * 2.0) + OVERTIME;
     let server = Process::start(&side(None))?;
-    let invitation = server.line(limit)?;
+    let invitation = server.line("server", limit)?;
     let client = Process::start(&side(Some(invitation)))?;
-    let mut figures: Figures = serde_json::from_str(&client.line(limit)?)?;
-    figures.extend(serde_json::from_str::<Figures>(&server.line(limit)?)?);
+    let mut figures: Figures = serde_json::from_str(&client.line("client", limit)?)?;
+    figures.extend(serde_json::from_str::<Figures>(&server.line("server", limit)?)?);
     if figures.get("octets_sent") != figures.get("octets_received") {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not all octets arrived"));
     }
@@ -161,12 +162,15 @@ impl Process {
     }
 
     /// The next line of its output.
-    fn line(&self, limit: Duration) -> io::Result<String> {
+    fn line(&self, who: &str, limit: Duration) -> io::Result<String> {
         self.lines.recv_timeout(limit).map_err(|error| match error {
             RecvTimeoutError::Timeout => {
-                io::Error::new(io::ErrorKind::TimedOut, "took too long, and was stopped")
+                let message = format!("the {who} took too long, and was stopped");
+                io::Error::new(io::ErrorKind::TimedOut, message)
             }
-            RecvTimeoutError::Disconnected => io::Error::other("ended with an error"),
+            RecvTimeoutError::Disconnected => {
+                io::Error::other(format!("the {who} ended with an error"))
+            }
         })
     }
 }

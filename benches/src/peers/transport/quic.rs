@@ -129,13 +129,16 @@ impl Stream for QuicStream {
     }
 
     async fn close(self) -> io::Result<()> {
-        // What has not been delivered by then never will be: the last word is
-        // the client's.
-        if self.accepted {
-            self.connection.closed().await;
-        } else {
+        if !self.accepted {
             self.connection.close(0_u32.into(), b"");
+            return Ok(());
         }
+        // What has not arrived when a connection is dropped never will: the last
+        // word is the client's. It may be lost, so nobody waits for it.
+        tokio::spawn(async move {
+            self.connection.closed().await;
+            drop(self);
+        });
         Ok(())
     }
 }
