@@ -65,10 +65,10 @@ pub(crate) async fn server<T: Transport>(transport: &T, plan: &Plan) -> io::Resu
         Measure::Latency => {
             let mut stream = transport.accept().await?;
             let before = Usage::now()?;
-            echo(&mut stream).await?;
+            let answers = echo(&mut stream).await?;
             let cpu = Usage::since(before)?.cpu;
             stream.close().await?;
-            Ok(figures([("server_cpu", cpu)]))
+            Ok(figures([("server_cpu", cpu * 1e6 / answers)]))
         }
         Measure::Connect => welcome(transport).await,
         Measure::Idle => {
@@ -105,8 +105,9 @@ async fn send_bulk<T: Transport>(
         ("tx_cpu", used.cpu / (octets / GIB)),
         ("least_share", share_of_least(&sent)),
     ]);
-    if let Some(per_call) = transport.datagrams_per_call() {
-        figures.insert("tx_call".into(), per_call.sent);
+    if let Some(used) = transport.socket_use() {
+        figures.insert("tx_call".into(), used.sent_per_call);
+        figures.insert("wire".into(), used.octets_sent / octets);
     }
     Ok(figures)
 }
@@ -145,8 +146,8 @@ async fn receive_bulk<T: Transport>(transport: &T, connections: usize) -> io::Re
     let used = Usage::since(before)?;
     let octets = received.iter().sum::<u64>() as f64;
     let mut figures = figures([("octets_received", octets), ("rx_cpu", used.cpu / (octets / GIB))]);
-    if let Some(per_call) = transport.datagrams_per_call() {
-        figures.insert("rx_call".into(), per_call.received);
+    if let Some(used) = transport.socket_use() {
+        figures.insert("rx_call".into(), used.received_per_call);
     }
     Ok(figures)
 }
@@ -209,13 +210,16 @@ fn percentile(sorted: &[u64], share: f64) -> u64 {
     sorted.get(index).copied().unwrap_or(0)
 }
 
-async fn echo(stream: &mut impl Stream) -> io::Result<()> {
+/// Sends back what arrives, to the end. How often that was.
+async fn echo(stream: &mut impl Stream) -> io::Result<f64> {
     let mut buffer = [0; REQUEST];
+    let mut answers = 0.0;
     loop {
         match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
+            0 => return Ok(answers),
             read => stream.write(&buffer[..read]).await?,
         }
+        answers += 1.0;
     }
 }
 

@@ -33,14 +33,15 @@ const fn column(figure: &'static str, title: &'static str, decimals: usize) -> C
     Column { figure, title, decimals }
 }
 
-/// CPU seconds of the sending and the receiving process, and their datagrams in
-/// one system call.
+/// CPU seconds of the sending and the receiving process, their datagrams in one
+/// system call, and what was sent for each octet delivered.
 const BULK: &[Column] = &[
     column("gbit", "Gbit/s", 2),
     column("tx_cpu", "tx s/GiB", 3),
     column("rx_cpu", "rx s/GiB", 3),
     column("tx_call", "tx/call", 1),
     column("rx_call", "rx/call", 1),
+    column("wire", "sent/octet", 3),
 ];
 
 /// The figures of a measure. The first is what transports are compared by.
@@ -54,7 +55,8 @@ fn columns(measure: Measure) -> Vec<Column> {
         Measure::Latency => vec![
             column("p50", "p50 us", 1),
             column("p99", "p99 us", 1),
-            column("client_cpu", "cpu us", 1),
+            column("client_cpu", "client us", 1),
+            column("server_cpu", "server us", 1),
         ],
         Measure::Connect => vec![column("rate", "conn/s", 0)],
         Measure::Idle => vec![

@@ -32,8 +32,8 @@ pub(crate) trait Transport: Clone + Send + Sync + Sized + 'static {
     fn connect(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
     /// Waits for the next connection.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-    /// How many datagrams went with one system call, where that is counted.
-    fn datagrams_per_call(&self) -> Option<PerCall> {
+    /// How the socket was used so far, where that is counted.
+    fn socket_use(&self) -> Option<SocketUse> {
         None
     }
 
@@ -111,11 +111,15 @@ pub(crate) struct Options {
     pub(crate) nodelay: bool,
 }
 
-/// Datagrams in one system call.
+/// How a transport used its UDP socket.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct PerCall {
-    pub(crate) sent: f64,
-    pub(crate) received: f64,
+pub(crate) struct SocketUse {
+    /// Datagrams sent in one system call.
+    pub(crate) sent_per_call: f64,
+    /// Datagrams received in one system call.
+    pub(crate) received_per_call: f64,
+    /// Octets of all datagrams sent.
+    pub(crate) octets_sent: f64,
 }
 
 /// The result of a future that never waits but in a system call.

@@ -36,12 +36,18 @@ Examples:
   tou demo --drop 0 --dup 0 --reorder 0 --stats
   tou demo --size 20KiB --segments";
 
+const DEMO_NOTES: &str = "\
+Two endpoints talk over UDP sockets on 127.0.0.1, in datagrams of at most 1472 bytes. Unless options \
+say otherwise, 5 % of all datagrams are lost, 1 % arrive twice, and 1 % are overtaken by others, in \
+both directions. Both ends take the SHA-256 of what they see.";
+
 const RELAY_NOTES: &str = "\
-Each direction ends for itself: the end of standard input ends what is sent, and receiving goes on.
-tou ends when both directions have ended and the peer has everything. Input from a terminal also ends
-when the peer's direction does. If standard input is a pipe that never ends, use --no-input.
-Impairment is for one side's datagrams: for a bad network in both directions, give the options on both
-sides, or --impair both on one.";
+Each direction ends for itself: the end of standard input ends what is sent, and receiving goes on. \
+tou ends when both directions have ended and the peer has everything. Input from a terminal also \
+ends when the peer's direction does. If standard input is a pipe that never ends, use --no-input.
+
+Impairment is for one side's datagrams: for a bad network in both directions, give the options on \
+both sides, or --impair both on one.";
 
 const LISTEN_EXAMPLES: &str = "\
 Examples:
@@ -76,7 +82,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Send data through a bad network within this process, and compare
-    #[command(after_help = format!("{DEMO_EXAMPLES}\n\n{EXIT_CODES}"))]
+    #[command(after_help = format!("{DEMO_NOTES}\n\n{DEMO_EXAMPLES}\n\n{EXIT_CODES}"))]
     Demo(Demo),
     /// Accept one connection: standard input to the peer, the peer to standard output
     #[command(after_help = format!("{RELAY_NOTES}\n\n{LISTEN_EXAMPLES}\n\n{EXIT_CODES}"))]

@@ -101,7 +101,8 @@ impl Page {
             ),
         );
         self.line("data per segment", format::bytes(info.mss));
-        self.line("peer's MSS", format::bytes(info.peer_mss.into()));
+        let [ours, theirs] = [info.announced_mss, info.peer_mss];
+        self.line("MSS", format!("{ours} here, {theirs} there"));
         let (theirs, ours) = info.window_shifts;
         self.line("peer's window", format!("{}, shift {theirs}", format::bytes(info.snd_wnd)));
         self.line("own window", format!("{}, shift {ours}", format::bytes(info.rcv_wnd)));
@@ -109,13 +110,17 @@ impl Page {
         let [send, recv, holes] =
             [info.send_queue, info.recv_queue, info.reassembly_queue].map(format::grouped);
         self.line("queues", format!("{send} to send, {recv} to read, {holes} out of order"));
-        let options = [
-            (info.timestamps, "timestamps"),
-            (info.sack, "SACK"),
-            (info.reordering_seen, "reordering was seen"),
-        ];
-        let options = options.iter().filter(|(is_so, _)| *is_so).map(|(_, name)| *name);
-        self.line("options", options.collect::<Vec<_>>().join(", "));
+        self.line("memory of buffers", format::bytes(info.memory as u64));
+        let options = match (info.timestamps, info.sack) {
+            (true, true) => "timestamps, SACK",
+            (true, false) => "timestamps",
+            (false, true) => "SACK",
+            (false, false) => "none",
+        };
+        self.line("options", options);
+        if info.reordering_seen {
+            self.line("reordering window", format::time(info.reordering_window));
+        }
     }
 
     fn counters(&mut self, counters: &ConnectionCounters) {
@@ -179,6 +184,7 @@ impl Page {
     fn endpoint(&mut self, counters: &EndpointCounters) {
         self.line("datagrams received", format::grouped(counters.datagrams_received));
         for (name, count) in [
+            ("invalid sources", counters.invalid_sources),
             ("malformed segments", counters.malformed_segments),
             ("bad checksums", counters.bad_checksums),
             ("malformed options", counters.malformed_options),

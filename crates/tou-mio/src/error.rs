@@ -6,7 +6,9 @@
 
 use std::io::{self, ErrorKind};
 
-use tou_proto::{ConfigError, ConnectError, ConnectionError, ListenError, ReadError, WriteError};
+use tou_proto::{
+    ConfigError, ConnectError, ConnectionError, ListenError, ReadError, SetOptionError, WriteError,
+};
 
 pub(crate) fn connection(error: ConnectionError) -> io::Error {
     let kind = match error {
@@ -56,6 +58,13 @@ pub(crate) fn listen(error: ListenError) -> io::Error {
 
 pub(crate) fn config(error: ConfigError) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, error)
+}
+
+pub(crate) fn option(error: SetOptionError) -> io::Error {
+    match error {
+        SetOptionError::Config(error) => config(error),
+        _ => closed(),
+    }
 }
 
 /// The socket, or the stream's place in it, is closed.

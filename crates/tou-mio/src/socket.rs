@@ -242,6 +242,19 @@ impl TouSocket {
         self.shared.engine().look(|hub| *hub.endpoint().counters())
     }
 
+    /// Connections that exist, dropped ones that are still closing included;
+    /// those in TIME-WAIT not.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.shared.engine().look(|hub| hub.endpoint().connection_count())
+    }
+
+    /// Connections remembered in TIME-WAIT.
+    #[must_use]
+    pub fn time_wait_count(&self) -> usize {
+        self.shared.engine().look(|hub| hub.endpoint().time_wait_count())
+    }
+
     /// What the UDP socket has counted.
     #[must_use]
     pub fn socket_stats(&self) -> SocketStats {

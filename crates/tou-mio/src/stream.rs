@@ -10,7 +10,10 @@ use std::io;
 use std::net::{Shutdown, ToSocketAddrs};
 use std::sync::Arc;
 
-use tou_proto::{ConnId, ConnectionInfo, Endpoint, Instant, Port, Remote, UnknownConnection};
+use tou_proto::{
+    ConnId, ConnectionInfo, Endpoint, Instant, Keepalive, Port, Remote, SetOptionError,
+    UnknownConnection,
+};
 
 use crate::builder::{no_address, wildcard_for};
 use crate::engine::{Engine, Hook, Ready};
@@ -253,7 +256,7 @@ impl TouStream {
     /// # Errors
     /// `NotConnected` when the stream was aborted, or its socket closed.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.adjust(|endpoint, now, conn| endpoint.set_nodelay(now, conn, nodelay))
+        self.adjust(|endpoint, now, conn| endpoint.set_nodelay(now, conn, nodelay).map_err(unknown))
     }
 
     /// While corked, only full segments are sent.
@@ -261,7 +264,27 @@ impl TouStream {
     /// # Errors
     /// `NotConnected` when the stream was aborted, or its socket closed.
     pub fn set_cork(&self, cork: bool) -> io::Result<()> {
-        self.adjust(|endpoint, now, conn| endpoint.set_cork(now, conn, cork))
+        self.adjust(|endpoint, now, conn| endpoint.set_cork(now, conn, cork).map_err(unknown))
+    }
+
+    /// When and how often an idle peer is asked whether it is there still (RFC
+    /// 9293 §3.8.4); `None`: never.
+    ///
+    /// # Errors
+    /// `InvalidInput` for times or probes of zero; `NotConnected` when the
+    /// stream was aborted, or its socket closed.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        self.adjust(|endpoint, now, conn| endpoint.set_keepalive(now, conn, keepalive))
+    }
+
+    /// How long data may stay unacknowledged before the connection is given up
+    /// (RFC 9293 §3.8.3).
+    ///
+    /// # Errors
+    /// `InvalidInput` for a timeout of zero; `NotConnected` when the stream was
+    /// aborted, or its socket closed.
+    pub fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.adjust(|endpoint, now, conn| endpoint.set_user_timeout(now, conn, timeout))
     }
 
     /// What the drop of the last handle does. `None`, the default: it returns at
@@ -283,12 +306,16 @@ impl TouStream {
 
     fn adjust(
         &self,
-        adjust: impl FnOnce(&mut Endpoint, Instant, ConnId) -> Result<(), UnknownConnection>,
+        adjust: impl FnOnce(&mut Endpoint, Instant, ConnId) -> Result<(), SetOptionError>,
     ) -> io::Result<()> {
         let conn = self.inner.conn;
         let result = self.engine().call(|hub, now, _| adjust(hub.endpoint(), now, conn));
-        result.map_err(|UnknownConnection| error::closed())
+        result.map_err(error::option)
     }
+}
+
+fn unknown(_: UnknownConnection) -> SetOptionError {
+    SetOptionError::UnknownConnection
 }
 
 impl Drop for Inner {

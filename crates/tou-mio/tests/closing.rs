@@ -6,6 +6,7 @@ mod common;
 
 use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::thread;
 use std::time::Instant;
 
@@ -135,6 +136,30 @@ fn a_dropped_peer_ends_the_stream() {
         matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
         "{error:?}"
     );
+}
+
+#[test]
+fn a_lost_last_acknowledgment_is_no_failure() {
+    let Pair { mut client, mut server, .. } = pair();
+    let (socket, peer) = (server.socket(), client.socket());
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&server), []);
+    server.write_all(b"the end").unwrap();
+    client.read_exact(&mut [0; 7]).unwrap();
+    let start = now();
+    while server.info().unwrap().send_queue > 0 {
+        assert!(start.elapsed() < LONG);
+        thread::sleep(Duration::from_millis(1));
+    }
+    // The peer gets the FIN and is gone, and its acknowledgment is lost.
+    let nothing = Impairment { drop: 1.0, ..Impairment::default() };
+    peer.impair(Direction::Send, &nothing).unwrap();
+    drop(server);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    drop((client, peer));
+    socket.close(LONG).unwrap();
+    assert!(start.elapsed() < LONG / 2);
+    assert!(socket.take_error().is_none());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::net::{Shutdown, UdpSocket};
 use std::thread;
 
 use tou_mio::{ConnectOptions, TouListener, TouSocket, TouStream};
-use tou_proto::{ConnectionError, Port, Remote};
+use tou_proto::{ConnectionError, Keepalive, Port, Remote};
 
 use common::*;
 
@@ -186,6 +186,33 @@ fn a_vanished_peer_is_noticed() {
     client.write_all(b"anybody there?").unwrap();
     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
     server.abort();
+}
+
+#[test]
+fn an_idle_connection_to_a_vanished_peer_is_noticed() {
+    // Nothing was written: only keepalive can tell.
+    let Pair { mut client, server, .. } = pair();
+    let interval = Duration::from_millis(100);
+    client.set_user_timeout(LONG).unwrap();
+    client.set_keepalive(Some(Keepalive { idle: interval, interval, probes: 3 })).unwrap();
+    let quiet = tou_udp::Impairment { drop: 1.0, ..tou_udp::Impairment::default() };
+    server.socket().impair(tou_udp::Direction::Send, &quiet).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
+    server.abort();
+}
+
+#[test]
+fn options_that_cannot_be_are_refused() {
+    let Pair { client, server, .. } = pair();
+    let never = Keepalive { probes: 0, ..Keepalive::default() };
+    assert_eq!(client.set_keepalive(Some(never)).unwrap_err().kind(), ErrorKind::InvalidInput);
+    client.set_keepalive(None).unwrap();
+    let error = client.set_user_timeout(Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    client.abort();
+    assert_eq!(client.set_nodelay(true).unwrap_err().kind(), ErrorKind::NotConnected);
+    assert_eq!(client.set_keepalive(None).unwrap_err().kind(), ErrorKind::NotConnected);
+    drop(server);
 }
 
 #[test]

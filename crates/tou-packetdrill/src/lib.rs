@@ -24,6 +24,7 @@ pub mod lex;
 pub mod load;
 pub mod parse;
 pub mod run;
+pub mod table;
 pub mod value;
 
 mod error;

@@ -1,4 +1,5 @@
-//! The `tou-packetdrill` program: `check` reads scripts, `run` runs them.
+//! The `tou-packetdrill` program: `check` reads scripts, `run` runs them,
+//! `table` tells what they show.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use tou_packetdrill::load;
 
 mod check;
 mod runs;
+mod tabulate;
 
 /// Packetdrill scripts on a virtual clock.
 #[derive(Debug, Parser)]
@@ -53,6 +55,13 @@ enum Command {
         #[arg(short, long)]
         verbose: bool,
     },
+    /// Print which script shows what becomes of which segment in which state.
+    /// Fails when a cell has neither a script nor a reason.
+    Table {
+        /// Scripts, or directories with scripts.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -75,6 +84,7 @@ fn act(command: Command) -> Result<ExitCode, String> {
             let options = runs::Options { strict, verbose, json, expect };
             runs::run(&find(&paths)?, &symbols(&defines), &options)
         }
+        Command::Table { paths } => tabulate::tabulate(&find(&paths)?),
     }
 }
 

@@ -456,6 +456,19 @@ fn no_other_fin_restarts_time_wait() {
 }
 
 #[test]
+fn forged_segments_do_not_keep_the_peers_fin_unanswered_in_time_wait() {
+    // RFC 9293 §3.10.7.4, eighth, against RFC 5961 §7: old segments use up what
+    // answers there are for them, and not those for the FIN.
+    let (mut script, _) = in_time_wait();
+    for _ in 0..100 {
+        script.inject_loosely(ack(0, 2).len(1));
+    }
+    assert!(script.take_output().len() < 100);
+    script.inject(fin(1, 2));
+    script.expect(ack(2, 2));
+}
+
+#[test]
 fn last_acknowledgment_is_no_answer_to_a_stray() {
     // RFC 9293 §3.10.7.4, eighth: the peer's FIN is acknowledged, whoever else
     // asks for answers.
@@ -560,6 +573,30 @@ fn syn_that_finds_no_listener_or_no_room_is_acknowledged_in_time_wait() {
         assert_eq!(Some(sent.seq), isn.map(|isn| isn.plus(2)));
         assert_eq!(script.host.endpoint().time_wait_count(), 1);
     }
+}
+
+#[test]
+fn syn_that_finds_the_endpoint_full_is_acknowledged_in_time_wait() {
+    let config = EndpointConfig::builder()
+        .with_connection(presets::plain())
+        .with_max_connections(1)
+        .build()
+        .unwrap();
+    let mut script = Script::new(config);
+    let conn = script.establish(syn(0).mss(1_000));
+    close_first(&mut script, conn);
+    script.host.close(conn).unwrap();
+    let (port, isn) = (script.peer_port, script.local_isn().unwrap());
+    script.peer_port = Port::new(1).unwrap();
+    script.forget_isn();
+    script.establish(syn(0));
+    script.peer_port = port;
+    script.inject(syn(100_000));
+    assert_eq!(script.host.endpoint().time_wait_count(), 1);
+    let (answer, _) = script.take_output().pop().unwrap();
+    assert_eq!((answer.flags, answer.ack), (SegmentFlags::ACK, SeqNumber::new(2)));
+    let sent = script.trace.records().next_back().unwrap().header().unwrap();
+    assert_eq!(sent.seq, isn.plus(2));
 }
 
 #[test]

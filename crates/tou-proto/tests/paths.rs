@@ -83,6 +83,33 @@ fn forged_datagrams_do_not_change_where_answers_go_out_from() {
 }
 
 #[test]
+fn forged_datagram_that_comes_with_a_genuine_one_changes_nothing_either() {
+    // A driver gives all that it finds the same time.
+    let (mut script, conn) = established();
+    let home = script.host.addr().ip();
+    script.advance(10);
+    script.inject(tou_sim::script::data(1, 1, "genuine"));
+    arrive_elsewhere(&mut script, vec![0; 3]);
+    let datagram = segment(&script, SegmentFlags::ACK, 1 << 30, 1);
+    arrive_elsewhere(&mut script, datagram);
+    assert_eq!(source(&mut script, conn), Some(home));
+}
+
+#[test]
+fn syn_of_another_connection_does_not_change_where_answers_go_out_from() {
+    // Anybody can send one in the peer's name.
+    let (mut script, conn) = established();
+    let home = script.host.addr().ip();
+    script.advance(10);
+    let (genuine, forged) = (script.peer_port, tou_proto::Port::new(1).unwrap());
+    script.peer_port = forged;
+    let datagram = segment(&script, SegmentFlags::SYN, 1, 0);
+    script.peer_port = genuine;
+    arrive_elsewhere(&mut script, datagram);
+    assert_eq!(source(&mut script, conn), Some(home));
+}
+
+#[test]
 fn segments_from_addresses_that_nobody_can_have_are_dropped() {
     // RFC 9293 §3.9.2.3, MUST-57 and MUST-63: no connection, no reset.
     let mut script = Script::listening(Arc::default());

@@ -45,8 +45,8 @@ fn segments_for_nobody_are_answered_with_the_reset_they_deserve() {
 
 #[test]
 fn resets_for_nobody_are_limited_for_each_source() {
-    // A tenth of the limit for one source.
-    let config = EndpointConfig::builder().with_stray_replies_per_second(30).build().unwrap();
+    // A twentieth to a tenth of the limit for one source.
+    let config = EndpointConfig::builder().with_stray_replies_per_second(60).build().unwrap();
     let mut script = Script::new(config);
     let mut answers = || {
         (0..10).for_each(|_| script.inject_loosely(ack(1, 1)));
@@ -54,8 +54,10 @@ fn resets_for_nobody_are_limited_for_each_source() {
         script.advance(1_000);
         answers
     };
-    assert_eq!((answers(), answers()), (3, 3));
-    assert_eq!(script.host.endpoint().counters().stray_replies_suppressed, 14);
+    let (first, second) = (answers(), answers());
+    assert!((3..=6).contains(&first) && (3..=6).contains(&second), "{first}, {second}");
+    let suppressed = script.host.endpoint().counters().stray_replies_suppressed;
+    assert_eq!(suppressed, 20 - (first + second) as u64);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use tou_proto::{ConnId, ConnectionConfig, ConnectionError, Event, ReadError, State, WriteError};
-use tou_sim::script::{Script, ack, data, fin, rst, seg, syn};
+use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, seg, syn};
 use tou_sim::{Knobs, Manners, Pair, Talk, presets};
 
 const MSS: u16 = 1_000;
@@ -204,26 +204,31 @@ fn shrunken_window_is_borne() {
 #[test]
 fn window_shrunk_over_what_is_in_flight_is_waited_for() {
     // RFC 9293 §3.8.6, MUST-34, and §3.8.6.1, MUST-37: while the peer answers,
-    // the connection stays open. Nothing of it is congestion or a black hole.
-    let (mut script, conn) = established();
-    script.host.write(conn, &[5; 3_000]).unwrap();
-    script.take_output();
-    let before = script.host.info(conn).unwrap();
-    script.inject(closed(1));
-    while script.now().as_millis() < 900_000 {
-        let gap = script.expect_eventually(ack(1, 1).data(vec![5; 1_000]));
-        assert!(gap <= Duration::from_secs(60), "{gap:?}");
+    // the connection stays open, even if the gaps grow longer than the user
+    // timeout. Nothing of it is congestion or a black hole.
+    for user_timeout in [3, 300].map(Duration::from_secs) {
+        let config = presets::plain_builder().with_user_timeout(user_timeout).build().unwrap();
+        let mut script = Script::with_connection(config);
+        let conn = script.establish(syn(0).mss(MSS));
+        script.host.write(conn, &[5; 3_000]).unwrap();
+        script.take_output();
+        let before = script.host.info(conn).unwrap();
         script.inject(closed(1));
+        while script.now().as_millis() < 900_000 {
+            let gap = script.expect_eventually(ack(1, 1).data(vec![5; 1_000]));
+            assert!(gap <= Duration::from_secs(60), "{gap:?}");
+            script.inject(closed(1));
+        }
+        let info = script.host.info(conn).unwrap();
+        assert_eq!((info.state, info.counters.mtu_fallbacks), (State::Established, 0));
+        assert_eq!((info.cwnd, info.ssthresh), (before.cwnd, before.ssthresh));
+        // It opens, and what it had shut out goes at once.
+        script.inject(ack(1, 1).win(10_000));
+        script.expect(ack(1_001, 1).data(vec![5; 1_000]));
+        script.expect(ack(2_001, 1).data(vec![5; 1_000]));
+        script.inject(ack(1, 3_001).win(10_000));
+        assert_eq!(script.host.info(conn).unwrap().send_queue, 0);
     }
-    let info = script.host.info(conn).unwrap();
-    assert_eq!((info.state, info.counters.mtu_fallbacks), (State::Established, 0));
-    assert_eq!((info.cwnd, info.ssthresh), (before.cwnd, before.ssthresh));
-    // It opens, and what it had shut out goes at once.
-    script.inject(ack(1, 1).win(10_000));
-    script.expect(ack(1_001, 1).data(vec![5; 1_000]));
-    script.expect(ack(2_001, 1).data(vec![5; 1_000]));
-    script.inject(ack(1, 3_001).win(10_000));
-    assert_eq!(script.host.info(conn).unwrap().send_queue, 0);
 }
 
 #[test]
@@ -392,6 +397,23 @@ fn orphan_behind_a_closed_window_is_given_up() {
 }
 
 #[test]
+fn orphan_whose_probes_are_taken_goes_on() {
+    // Each octet is progress (RFC 9293 §3.8.3), however slow.
+    let (mut script, conn) = established();
+    script.inject(closed(1));
+    script.host.write(conn, &[5; 100]).unwrap();
+    script.host.release(conn).unwrap();
+    let mut taken = 1;
+    while script.now().as_millis() < 900_000 {
+        script.wait();
+        script.expect(ack(taken, 1).data(vec![5; 1]));
+        taken += 1;
+        script.inject(closed(taken));
+    }
+    assert_eq!(script.host.endpoint().unfinished_count(), 1);
+}
+
+#[test]
 fn acknowledgment_while_probing_is_within_the_closed_window() {
     // RFC 9293 §3.10.7.4, first: at SND.NXT, beyond a probe that was refused, the
     // peer would drop it.
@@ -402,6 +424,41 @@ fn acknowledgment_while_probing_is_within_the_closed_window() {
     script.inject(closed(1));
     script.inject(data(1, 1, "hello").win(0));
     script.expect_after(40, ack(1, 6));
+}
+
+#[test]
+fn reset_while_probing_is_within_the_closed_window() {
+    // At SND.NXT the peer would drop it (RFC 5961 §3.2) and never know.
+    let (mut script, conn) = established();
+    script.inject(closed(1));
+    script.host.write(conn, &[5; 100]).unwrap();
+    script.expect_eventually(ack(1, 1).data(vec![5; 1]));
+    script.inject(closed(1));
+    script.host.abort(conn).unwrap();
+    script.expect(rst_ack(1, 1));
+
+    let config = presets::plain_builder().with_recv_buffer(4_096, 4_096).build().unwrap();
+    let mut pair = Pair::builder(3).connection(config).build();
+    let (client, server) = pair.connect();
+    pair.client().write(client, &[1; 15_000]).unwrap();
+    pair.run_for(Duration::from_secs(30));
+    pair.client().abort(client).unwrap();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.server().state(server), State::Closed);
+}
+
+#[test]
+fn what_is_sent_without_data_is_within_a_window_that_shrank() {
+    // RFC 9293 §3.8.6, MUST-34: the peer takes nothing beyond its new edge, and
+    // no acknowledgment or reset either.
+    let (mut script, conn) = established();
+    script.host.write(conn, &[5; 4_000]).unwrap();
+    assert_eq!(script.take_output().len(), 4);
+    script.inject(ack(1, 1_001).win(1_000));
+    script.inject(data(1, 1_001, "hello").win(1_000));
+    script.expect_eventually(ack(2_001, 6));
+    script.host.abort(conn).unwrap();
+    script.expect(rst_ack(2_001, 6));
 }
 
 #[test]

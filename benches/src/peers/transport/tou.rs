@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tou_mio::{TouListener, TouSocket, TouStream, default_connection_config};
 use tou_proto::EndpointConfig;
 
-use super::{ANY_PORT, Options, PerCall, Stream, Transport, parse_addr, wrong_side};
+use super::{ANY_PORT, Options, SocketUse, Stream, Transport, parse_addr, wrong_side};
 
 /// tou: all connections through one socket.
 #[derive(Clone, Debug)]
@@ -47,12 +47,13 @@ impl Transport for Tou {
         Ok(listener.accept()?.0)
     }
 
-    fn datagrams_per_call(&self) -> Option<PerCall> {
+    fn socket_use(&self) -> Option<SocketUse> {
         let stats = self.socket.socket_stats();
         let mean = |datagrams: u64, batches: u64| datagrams as f64 / batches.max(1) as f64;
-        Some(PerCall {
-            sent: mean(stats.datagrams_sent, stats.batches_sent.total()),
-            received: mean(stats.datagrams_received, stats.batches_received.total()),
+        Some(SocketUse {
+            sent_per_call: mean(stats.datagrams_sent, stats.batches_sent.total()),
+            received_per_call: mean(stats.datagrams_received, stats.batches_received.total()),
+            octets_sent: stats.bytes_sent as f64,
         })
     }
 }

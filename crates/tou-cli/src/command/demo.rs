@@ -152,12 +152,19 @@ fn summary(transfer: &Transfer, client: &TouSocket, server: &TouSocket) -> Resul
             "{}, {}, {}",
             format::counted(counters.timeouts, "timeout"),
             format::counted(counters.tail_probes, "tail loss probe"),
-            format::counted(counters.fast_recoveries, "fast recovery")
-                .replace("recoverys", "recoveries"),
+            match counters.fast_recoveries {
+                1 => "1 fast recovery".to_owned(),
+                many => format!("{} fast recoveries", format::grouped(many)),
+            },
         ),
     );
-    for (name, socket) in [("network, data", client), ("network, replies", server)] {
-        if let Some(stats) = socket.impairment_stats(Direction::Send) {
+    for (name, socket, direction) in [
+        ("network, data", client, Direction::Send),
+        ("network, data", server, Direction::Receive),
+        ("network, replies", server, Direction::Send),
+        ("network, replies", client, Direction::Receive),
+    ] {
+        if let Some(stats) = socket.impairment_stats(direction) {
             let [came, lost, twice, late] = [
                 stats.came,
                 stats.dropped + stats.discarded + stats.overflowed,

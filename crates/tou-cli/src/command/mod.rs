@@ -23,7 +23,7 @@ fn serve(
     let input = if has_input { Some(Input::stdin()?) } else { None };
     let output = Output::stdout()?;
     signals.hold(stream);
-    let (traffic, result) = relay(stream, input, output);
+    let (traffic, result) = relay(stream, input, output, options.impairment.is_lossy());
     signals.release();
     if options.stats {
         let mut page = Page::default();

@@ -27,9 +27,9 @@ const MAX_RTO: Duration = Duration::from_secs(60);
 pub(crate) struct ConnectionOptions {
     /// Largest segment to send and to ask for, in bytes of options and data
     ///
-    /// 64 to 65487. The default, 1452 on IPv4 and 1432 on IPv6, makes datagrams of 1472 and 1452
-    /// bytes, which fill an Ethernet's packets; on this host itself it is as large as there is,
-    /// but for the demo. Larger ones need a path that takes them.
+    /// 64 to 65487. The default fills an Ethernet's packets: 1452 on IPv4 and 1432 on IPv6. Between
+    /// programs on one host it is the largest there is (but 1452 in the demo). Larger ones need a
+    /// path that takes them.
     #[arg(long, value_name = "BYTES", value_parser = value::mss, allow_negative_numbers = true)]
     mss: Option<u16>,
     /// Congestion control

@@ -90,6 +90,11 @@ impl ImpairmentOptions {
         Ok(Some(impairment))
     }
 
+    /// Whether an option has datagrams lost.
+    pub(crate) fn is_lossy(&self) -> bool {
+        [self.drop, self.corrupt].into_iter().flatten().any(|chance| chance > 0.0)
+    }
+
     /// What happens, in words.
     pub(crate) fn describe(&self, defaults: Chances) -> String {
         Description(&self.impairment(Role::Connector, defaults)).to_string()

@@ -17,20 +17,27 @@ use super::bell::Bell;
 use super::connection_failure;
 use crate::failure::Failure;
 
-/// The longest stay after all is done.
-const MAX_STAY: Duration = Duration::from_secs(3);
+/// How long to stay on a network that loses segments: for four retransmissions
+/// by a peer with the usual timeout of 200 ms, or for the first of one whose SYN
+/// was lost (three seconds, RFC 6298 (5.7)).
+const LONG_STAY: Duration = Duration::from_millis(3_500);
 
 /// Waits until both directions have ended and all that this side wrote,
 /// `written` bytes and the FIN, is acknowledged. This side has been shut down,
-/// and the peer's end was read. Returns how long to stay for the peer's sake.
-pub(crate) fn finish(stream: &TouStream, written: u64) -> Result<Duration, Failure> {
+/// and the peer's end was read. Returns how long to stay for the peer's sake, on
+/// a network that is known to be lossy or not.
+pub(crate) fn finish(
+    stream: &TouStream,
+    written: u64,
+    is_lossy: bool,
+) -> Result<Duration, Failure> {
     let bell = Arc::new(Bell::default());
     let hook_bell = Arc::clone(&bell);
     stream.set_ready_hook(Some(move |_| hook_bell.ring()));
     loop {
         let info = stream.info().map_err(|error| connection_failure(&error, stream))?;
         match info.state {
-            State::TimeWait => return Ok(stay(&info)),
+            State::TimeWait => return Ok(stay(&info, is_lossy)),
             State::Closed => break,
             _ => bell.wait(),
         }
@@ -45,14 +52,12 @@ pub(crate) fn finish(stream: &TouStream, written: u64) -> Result<Duration, Failu
     Err(connection_failure(&error, stream))
 }
 
-/// Long enough for two more retransmissions of the peer's FIN, or three if the
-/// network is known to lose segments. The timeout doubles each time, so the
-/// second comes three timeouts from now, the third seven.
-fn stay(info: &ConnectionInfo) -> Duration {
+/// How long to stay: usually for two more retransmissions of the peer's FIN. The
+/// timeout doubles each time, so the second comes three timeouts from now.
+fn stay(info: &ConnectionInfo, is_lossy: bool) -> Duration {
     let counters = &info.counters;
     let has_lost = counters.segments_retransmitted > 0
         || counters.out_of_order_segments > 0
         || counters.duplicate_bytes_received > 0;
-    let timeouts = if has_lost { 7 } else { 3 };
-    (info.rto * timeouts + info.rto / 2).min(MAX_STAY)
+    if is_lossy || has_lost { LONG_STAY } else { (info.rto * 7 / 2).min(LONG_STAY) }
 }

@@ -87,16 +87,17 @@ impl Sending {
 }
 
 /// Relays until both directions have ended. `input`: `None` has nothing to
-/// send.
+/// send. `is_lossy`: the network is known to lose datagrams.
 pub(crate) fn relay(
     stream: &TouStream,
     input: Option<Input>,
     output: Output,
+    is_lossy: bool,
 ) -> (Traffic, Result<(), Failure>) {
     let clock = Clock::start();
     let sending = Arc::new(Sending::default());
     let mut traffic = Traffic::default();
-    let mut relay = Relay { stream, clock, sending: &sending, traffic: &mut traffic };
+    let mut relay = Relay { stream, clock, sending: &sending, traffic: &mut traffic, is_lossy };
     let result = relay.run(input, output);
     traffic.sent = sending.bytes.load(Relaxed);
     traffic.live = traffic.live.or(sending.live.get().copied());
@@ -108,6 +109,7 @@ struct Relay<'a> {
     clock: Clock,
     sending: &'a Arc<Sending>,
     traffic: &'a mut Traffic,
+    is_lossy: bool,
 }
 
 impl Relay<'_> {
@@ -122,7 +124,7 @@ impl Relay<'_> {
             self.await_sender()?;
         }
         let sent = self.sending.bytes.load(Relaxed);
-        self.traffic.stay = finish(self.stream, sent)?;
+        self.traffic.stay = finish(self.stream, sent, self.is_lossy)?;
         self.traffic.sent_in = self.elapsed();
         Ok(())
     }

@@ -333,6 +333,11 @@ impl Stack for Core {
         }
     }
 
+    fn state_at(&self, remote: Remote, local: Port) -> State {
+        let remote = tou_proto::Remote { addr: remote.udp, port: remote.port };
+        held::state(self.endpoint.state_of(remote, local))
+    }
+
     fn state(&self, conn: ConnIndex) -> State {
         let Some((held, info)) = self.held(conn).zip(self.core_info(conn)) else {
             return State::Closed;

@@ -13,6 +13,7 @@
 
 pub mod compare;
 pub mod expected;
+pub mod kind;
 pub mod mapping;
 pub mod mutate;
 pub mod report;
@@ -24,6 +25,7 @@ pub mod stack;
 pub mod suite;
 pub mod sysctl;
 pub mod verdict;
+pub mod watch;
 pub mod world;
 
 mod calls;
@@ -33,10 +35,12 @@ mod packets;
 mod sockets;
 mod study;
 
+pub use self::kind::Kind;
 pub use self::runner::{Limits, Runner};
 pub use self::settings::Settings;
 pub use self::stack::{Datagram, Info, Remote, Stack, State};
 pub use self::verdict::{Failure, Verdict};
+pub use self::watch::Cell;
 
 #[cfg(test)]
 mod tests;

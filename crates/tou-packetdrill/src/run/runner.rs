@@ -15,6 +15,7 @@ use super::shell::{self, Step};
 use super::sockets::{Kind, Socket, Sockets};
 use super::stack::{Info, Stack, State};
 use super::verdict::{Failure, Trace, Verdict};
+use super::watch::Cell;
 use super::world::{Misbehaviour, World};
 use super::{options, study, sysctl};
 use crate::ast::{Action, Call, Direction, Event, Expr, Script, TimeSpec};
@@ -117,6 +118,12 @@ pub struct Runner<S: Stack> {
 impl<S: Stack> Runner<S> {
     /// Runs `script` on `stack`.
     pub fn run(stack: S, script: &Script, mode: Mode, limits: Limits) -> Verdict {
+        Self::watch(stack, script, mode, limits).0
+    }
+
+    /// Runs `script` on `stack`, and tells what kinds of segments arrived in which
+    /// states.
+    pub fn watch(stack: S, script: &Script, mode: Mode, limits: Limits) -> (Verdict, Vec<Cell>) {
         let world = World::new(stack);
         let start = world.now();
         let mut runner = Self {
@@ -137,14 +144,15 @@ impl<S: Stack> Runner<S> {
             blocked: Vec::new(),
             trace: Trace::default(),
         };
-        match runner.play(script) {
+        let verdict = match runner.play(script) {
             Ok(()) => Verdict::Pass,
             Err((_, Stop::Skip(reason))) => Verdict::Skip(reason),
             Err((line, Stop::Fail(reason))) => runner.failure(line, reason, None, None),
             Err((line, Stop::Mismatch { reason, scripted, actual })) => {
                 runner.failure(line, reason, scripted, actual)
             }
-        }
+        };
+        (verdict, runner.world.watch().cells().to_vec())
     }
 
     fn failure(

@@ -266,6 +266,9 @@ pub trait Stack {
     /// The handle will not be used again.
     fn release(&mut self, conn: Self::Conn);
 
+    /// The state of whatever has this name now: a connection, whoever holds it, or
+    /// a listener.
+    fn state_at(&self, remote: Remote, local: Port) -> State;
     /// The connection's state; `Closed` when it is gone.
     fn state(&self, conn: Self::Conn) -> State;
     /// The connection's figures, as last known.

@@ -10,6 +10,7 @@ use tou_proto::{Ecn, Instant, PathError, ReceivedBatch};
 
 use super::segment::Segment;
 use super::stack::{Datagram, Stack};
+use super::watch::Watch;
 
 /// A segment that the stack sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub struct World<S> {
     now: Instant,
     captured: VecDeque<Captured>,
     buffer: Vec<Datagram>,
+    watch: Watch,
 }
 
 impl<S: Stack> World<S> {
@@ -46,12 +48,17 @@ impl<S: Stack> World<S> {
     pub fn new(stack: S) -> Self {
         // Not zero: a deadline "before now" must be representable.
         let now = Instant::from_secs(1000);
-        Self { stack, now, captured: VecDeque::new(), buffer: Vec::new() }
+        Self { stack, now, captured: VecDeque::new(), buffer: Vec::new(), watch: Watch::default() }
     }
 
     /// The time.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// What kinds of segments arrived in which states.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// The oldest segment that nobody has taken.
@@ -113,6 +120,7 @@ impl<S: Stack> World<S> {
     /// # Errors
     /// As [`World::advance`].
     pub fn inject(&mut self, batch: &ReceivedBatch) -> Result<(), Misbehaviour> {
+        self.watch.on_arrival(&self.stack, batch);
         self.stack.handle_batch(self.now, batch);
         self.drain()
     }
@@ -136,6 +144,7 @@ impl<S: Stack> World<S> {
         for Datagram { peer, ecn, data } in buffer.drain(..) {
             let segment = Segment::parse(&data)
                 .map_err(|fault| Misbehaviour(format!("a malformed segment is sent: {fault}")))?;
+            self.watch.on_sent(peer, &segment);
             self.captured.push_back(Captured { at: self.now, udp_port: peer.port(), ecn, segment });
         }
         self.buffer = buffer;

@@ -44,7 +44,7 @@ impl Connection {
             }
             self.adjust_window(now, seg, &outcome);
         }
-        self.update_send_window(seg, acks_new);
+        self.update_send_window(now, seg, acks_new);
         self.on_our_fin_acked(now);
         self.state != State::Closed
     }

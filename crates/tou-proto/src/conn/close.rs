@@ -83,7 +83,8 @@ impl Connection {
     fn give_up(&mut self, now: Instant, owner: Owner) {
         self.owner = owner;
         self.interest.ignore();
-        self.progress_at = if self.recovery.outstanding() > 0 { self.progress_at } else { now };
+        // What the user no longer waits for gets the user timeout once more.
+        self.progress_at = now;
         if self.state == State::SynSent && self.send.is_empty() {
             // RFC 9293 §3.10.4, SYN-SENT: delete the TCB.
             self.state = State::Closed;

@@ -155,7 +155,7 @@ impl Connection {
         if !flags.contains(SegmentFlags::SYN) {
             return Disposition::Done;
         }
-        self.heard_at = now;
+        self.on_heard(now);
         self.on_peer_syn(now, seg);
         if acks_syn {
             self.on_syn_acked(now, seg);

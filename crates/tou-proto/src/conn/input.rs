@@ -232,7 +232,7 @@ impl Connection {
             return true;
         }
         if self.state == State::SynReceived && seg.seq == self.rcv.irs && seg.has(SYN_ACK) {
-            // The end of a simultaneous open (RFC 9293 §3.5, figure 8).
+            // The end of a simultaneous open (RFC 9293 §3.5, figure 7).
             seg.is_syn_known = true;
             self.acks.require();
             return true;
@@ -316,8 +316,9 @@ impl Connection {
     }
 
     /// The peer is alive.
-    fn on_heard(&mut self, now: Instant) {
+    pub(super) fn on_heard(&mut self, now: Instant) {
         self.heard_at = now;
+        self.flags.heard = true;
         self.persist.on_heard();
         self.keepalive_probes = 0;
         self.flags.keepalive_probe = false;

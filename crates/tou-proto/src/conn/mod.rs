@@ -147,6 +147,8 @@ struct Flags {
     cork: bool,
     /// The SYN had to be sent more than once.
     syn_retransmitted: bool,
+    /// An acceptable segment has arrived since this was last asked.
+    heard: bool,
     /// The peer's SYN offered window scaling, so that our SYN-ACK may.
     peer_scales: bool,
 }
@@ -166,9 +168,10 @@ impl Connection {
         self.error
     }
 
-    /// When an acceptable segment of the peer last arrived.
-    pub(crate) fn heard_at(&self) -> Instant {
-        self.heard_at
+    /// Whether an acceptable segment of the peer has arrived since this was last
+    /// asked.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        core::mem::take(&mut self.flags.heard)
     }
 
     /// What was counted.

@@ -94,10 +94,10 @@ impl Connection {
     }
 
     fn build(&self, now: Instant, plan: &Plan) -> Built {
-        // A zero-window probe that was refused is beyond the peer's window, and so
-        // would be an acknowledgment that comes after it.
-        let is_probing = self.persist.probing_since().is_some();
-        let next = if is_probing { self.snd.una } else { self.snd.nxt };
+        // What has no data must lie within the peer's window to count there, even
+        // if a probe, or data that a shrunk window has left outside, went further.
+        let edge = self.snd.una + self.snd.wnd;
+        let next = if self.snd.is_syn_acked() { self.snd.nxt.min(edge) } else { self.snd.nxt };
         let nothing = next..next;
         match plan {
             Plan::Stream(range, _) => self.build_stream(now, range),
@@ -108,7 +108,7 @@ impl Connection {
             }
             Plan::Reset => {
                 let flags = SegmentFlags::RST | SegmentFlags::ACK;
-                let mut built = self.build_header(now, self.snd.nxt, flags, nothing);
+                let mut built = self.build_header(now, next, flags, nothing);
                 // Timestamps SHOULD be on a reset too (RFC 7323 §3.2); nothing else
                 // matters on the last word.
                 built.header.options.sack = SackBlocks::default();

@@ -81,7 +81,8 @@ impl SegmentSize {
         }
         // What matters is that it is larger than what would be tried next.
         let is_suspect = len + options_len > u64::from(base);
-        let falls = is_suspect && timeouts >= self.patience;
+        let patience = if self.is_on_probation { 1 } else { self.patience };
+        let falls = is_suspect && timeouts >= patience;
         if falls {
             self.fallen = Some(Fallen { from: self.mss, timeouts: 0 });
             self.mss = base;

@@ -115,7 +115,7 @@ impl Connection {
                 let since = match self.persist.probing_since() {
                     // As long as there is a user who may think otherwise.
                     Some(_) if is_held => self.persist.unanswered_since()?,
-                    Some(since) => since,
+                    Some(since) => since.max(self.progress_at),
                     None if self.recovery.outstanding() == 0 => return None,
                     // The window was closed over what is in flight.
                     None if is_held && self.snd.wnd == 0 => self.progress_at.max(self.heard_at),

@@ -20,11 +20,20 @@ impl Connection {
     /// sequence number: a retransmission carries the peer's present window, and
     /// the last one, counted from an SND.UNA that has moved, would promise more
     /// than the peer did. The peer may shrink it (§3.8.6, MUST-34).
-    pub(super) fn update_send_window(&mut self, seg: &Arrival<'_>, acks_new: bool) {
+    pub(super) fn update_send_window(
+        &mut self,
+        now: Instant,
+        seg: &Arrival<'_>,
+        acks_new: bool,
+    ) {
         let (seq, ack) = (seg.seq, seg.ack);
         let is_newer =
             acks_new || self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= ack);
         if is_newer {
+            if self.snd.wnd == 0 && seg.window > 0 {
+                // The user timeout did not run, and begins anew.
+                self.progress_at = now;
+            }
             self.snd.wnd = seg.window;
             self.snd.wl1 = seg.seq;
             self.snd.wl2 = seg.ack;

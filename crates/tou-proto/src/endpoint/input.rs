@@ -28,7 +28,7 @@ struct Incoming<'a> {
     batch: &'a ReceivedBatch,
     header: SegmentHeader,
     data: Range<usize>,
-    /// Little of the batch before it was worth keeping.
+    /// Little of the batch before it was worth keeping, as far as is known.
     is_in_waste: bool,
 }
 
@@ -39,7 +39,7 @@ impl Incoming<'_> {
     fn payload(&self) -> Bytes {
         if self.data.is_empty() {
             Bytes::new()
-        } else if self.is_in_waste {
+        } else if self.is_in_waste && 2 * self.data.len() < self.batch.data.len() {
             Bytes::copy_from_slice(self.batch.data.get(self.data.clone()).unwrap_or_default())
         } else {
             self.batch.data.slice(self.data.clone())
@@ -47,9 +47,9 @@ impl Incoming<'_> {
     }
 }
 
-/// Octets of a batch that may come to nothing before its data is copied rather
-/// than shared, beside as many as were kept.
-const WASTE: usize = 4_096;
+/// The first octets of a batch show whether the rest is worth keeping, and are
+/// copied themselves.
+const TRIAL: usize = 4_096;
 
 impl Endpoint {
     pub(super) fn input_batch(&mut self, now: Instant, batch: &ReceivedBatch) {
@@ -64,7 +64,7 @@ impl Endpoint {
         let mut kept = 0;
         for range in batch.ranges() {
             self.counters.datagrams_received += 1;
-            let is_in_waste = range.start > 2 * kept + WASTE;
+            let is_in_waste = range.start < TRIAL || range.start > 2 * kept;
             let Some(mut seg) = self.parse(batch, range) else { continue };
             seg.is_in_waste = is_in_waste;
             let ports = (seg.header.src_port, seg.header.dst_port);
@@ -131,7 +131,7 @@ impl Endpoint {
     fn end_of_batch(&mut self, now: Instant, slot: u32, local_ip: Option<IpAddr>) {
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.conn.end_of_batch(now);
-            if entry.conn.heard_at() == now {
+            if entry.conn.take_heard() {
                 // It was the peer, and not somebody who uses its address.
                 self.paths.on_heard(entry.peer, local_ip);
             }
@@ -163,8 +163,9 @@ impl Endpoint {
     /// not, it is answered as any other SYN in TIME-WAIT (RFC 5961 §4.2).
     fn reopen(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>, above: SeqNumber) {
         let listener = self.listeners.find(seg.header.dst_port);
-        let has_room = |id| self.listeners.get(id).is_some_and(Listener::has_room);
-        if let Some(listener) = listener.filter(|id| has_room(*id)) {
+        let has_room = self.slots.len() < self.config.fields.max_connections;
+        let has_backlog = |id| self.listeners.get(id).is_some_and(Listener::has_room);
+        if let Some(listener) = listener.filter(|id| has_room && has_backlog(*id)) {
             self.forget_time_wait(slot);
             self.open_passively(now, listener, seg, Some(above));
         } else if let Some(header) = self.time_waits.answer(now, slot) {
@@ -175,10 +176,8 @@ impl Endpoint {
     /// RFC 9293 §3.10.7.2, for a port that is listened on.
     fn input_listen(&mut self, now: Instant, listener: ListenerId, seg: &Incoming<'_>) {
         let flags = seg.header.flags;
-        if flags.contains(SegmentFlags::RST) {
-            return;
-        }
-        if flags.contains(SegmentFlags::ACK) {
+        if flags.intersects(SegmentFlags::RST | SegmentFlags::ACK) {
+            // A reset is dropped there, an ACK answered with one.
             self.input_closed(now, seg);
         } else if flags.contains(SegmentFlags::SYN) {
             self.open_passively(now, listener, seg, None);

@@ -65,7 +65,9 @@ impl StrayReplies {
         let draw = self.secret.prf(Purpose::StrayLimit, &now.as_nanos().to_be_bytes());
         let half = self.per_second / 2;
         self.left = self.per_second - u32::try_from(draw % (u64::from(half) + 1)).unwrap_or(0);
-        self.left_to.fill(self.per_second.div_ceil(SHARE_OF_ONE));
+        let share = self.per_second.div_ceil(SHARE_OF_ONE);
+        let less = u32::try_from((draw >> 32) % (u64::from(share / 2) + 1)).unwrap_or(0);
+        self.left_to.fill(share - less);
     }
 
     /// Queues a reply; `false` if a limit forbids it.
@@ -165,7 +167,7 @@ mod tests {
     fn a_source_gets_its_share_in_each_second() {
         let mut replies = StrayReplies::new(100, &Secret::new(&[0; 32]));
         let given = (0..50).filter(|_| push(&mut replies, 5_000, 1)).count();
-        assert_eq!(given, 10);
+        assert!((5..=10).contains(&given), "{given}");
         assert!(push(&mut replies, 5_000, 2), "another has its own");
         assert!(!push(&mut replies, 5_999, 1));
         assert!(push(&mut replies, 6_000, 1));

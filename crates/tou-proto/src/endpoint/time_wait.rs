@@ -90,19 +90,14 @@ impl TimeWaits {
 
     /// When the next entry expires.
     pub(super) fn next_expiry(&mut self) -> Option<Instant> {
-        // The queue may name entries that are gone or have been renewed.
+        // The queue may name entries that are gone, or that have another place
+        // further back since they were renewed.
         while let Some((at, slot, serial)) = self.queue.front().copied() {
-            match self.slab.get(slot as usize).filter(|entry| entry.serial == serial) {
-                Some(entry) if entry.expires == at => return Some(at),
-                Some(entry) => {
-                    let renewed = (entry.expires, slot, serial);
-                    self.queue.pop_front();
-                    self.queue.push_back(renewed);
-                }
-                None => {
-                    self.queue.pop_front();
-                }
+            let is_there = |entry: &&Entry| entry.serial == serial && entry.expires == at;
+            if self.slab.get(slot as usize).filter(is_there).is_some() {
+                return Some(at);
             }
+            self.queue.pop_front();
         }
         None
     }
@@ -123,14 +118,18 @@ impl TimeWaits {
     ) -> Verdict {
         let Some(entry) = self.slab.get_mut(slot as usize) else { return Verdict::Ignore };
         let verdict = entry.judge(segment, payload_len);
-        if verdict == Judged::FinAgain {
-            // "Acknowledge it, and restart the 2 MSL timeout."
-            entry.expires = now + self.duration;
-        }
         match verdict {
             Judged::Nothing => Verdict::Ignore,
             Judged::New => Verdict::Reopen(entry.remains.snd_nxt),
-            Judged::Old | Judged::FinAgain => {
+            Judged::FinAgain => {
+                // "Acknowledge it, and restart the 2 MSL timeout."
+                if entry.expires < now + self.duration {
+                    entry.expires = now + self.duration;
+                    self.queue.push_back((entry.expires, slot, entry.serial));
+                }
+                Verdict::Answer(ack_of(now, &entry.remains))
+            }
+            Judged::Old => {
                 if entry.answers.allow(now) {
                     Verdict::Answer(ack_of(now, &entry.remains))
                 } else {
@@ -352,5 +351,16 @@ mod tests {
         store.judge(at(20), slot, &segment(FIN, PEER + 9), 0);
         assert_eq!(store.next_expiry(), Some(at(70)));
         assert_eq!(store.expired(at(70)), Some(slot));
+    }
+
+    #[test]
+    fn entry_that_was_renewed_ends_before_a_later_one() {
+        let at = Instant::from_secs;
+        let mut store = TimeWaits::new(Duration::from_secs(60), 9);
+        let (first, _) = store.insert(at(0), key(2), remains());
+        store.judge(at(10), first, &segment(FIN, PEER + 1), 0);
+        store.insert(at(50), key(3), remains());
+        assert_eq!(store.expired(at(60)), None);
+        assert_eq!(store.expired(at(70)), Some(first));
     }
 }

@@ -80,7 +80,8 @@ pub(super) fn transfer(
             received.unwrap_or_else(|_| Err(Failure::new("the receiving thread has failed")));
         let (sent, live) = sending?;
         let (receiver, received, time) = received?;
-        finish(&sender, sent.bytes)?;
+        // Both ends stay until this returns.
+        finish(&sender, sent.bytes, false)?;
         Ok(Transfer { sender, receiver, sent, received, time, live })
     })
 }
