@@ -150,14 +150,16 @@ fn program(args: &Args) -> Vec<Event> {
 
 /// Who takes part in a measure.
 fn peers(measure: Measure) -> Vec<Peer> {
-    let mut peers = match measure {
-        Measure::Bulk => vec![Peer::Tcp, Peer::UdpGso, Peer::Tou, Peer::TouLo],
-        Measure::Latency => vec![Peer::Udp, Peer::UdpPoll, Peer::Tcp, Peer::Tou],
-        Measure::Connect | Measure::Streams | Measure::Idle => vec![Peer::Tcp, Peer::Tou],
+    let peers: &[Peer] = match measure {
+        Measure::Bulk => &[Peer::Tcp, Peer::UdpGso, Peer::Tou, Peer::TouLo],
+        Measure::Latency => &[Peer::Udp, Peer::UdpPoll, Peer::Tcp, Peer::Tou],
+        Measure::Connect | Measure::Streams | Measure::Idle => &[Peer::Tcp, Peer::Tou],
     };
-    #[cfg(feature = "quinn")]
-    peers.push(Peer::Quinn);
-    peers
+    let quic: &[Peer] = &[
+        #[cfg(feature = "quinn")]
+        Peer::Quinn,
+    ];
+    [peers, quic].concat()
 }
 
 fn title(measure: Measure, streams: usize) -> String {

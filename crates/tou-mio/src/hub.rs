@@ -265,9 +265,9 @@ impl Hub {
 impl Charge for Hub {
     type Interest = Interest;
 
-    fn service(&mut self, _now: Instant, ready: Readiness, signals: &mut Signals) -> bool {
+    fn service(&mut self, now: Instant, ready: Readiness, signals: &mut Signals) -> bool {
         let more = if ready.readable {
-            match self.pump.service() {
+            match self.pump.service_at(now) {
                 Ok(progress) => progress.more,
                 Err(error) => {
                     // Not the end of any connection: its timers will tell.
@@ -276,16 +276,16 @@ impl Charge for Hub {
                 }
             }
         } else {
-            self.pump.handle_timeout();
-            self.pump.flush().more
+            self.pump.handle_timeout_at(now);
+            self.pump.flush_at(now).more
         };
         wake(&mut self.progress, signals);
         self.dispatch(signals);
         more
     }
 
-    fn flush(&mut self, _now: Instant, signals: &mut Signals) {
-        while self.pump.flush().more {}
+    fn flush(&mut self, now: Instant, signals: &mut Signals) {
+        while self.pump.flush_at(now).more {}
         self.dispatch(signals);
     }
 

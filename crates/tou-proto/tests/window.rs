@@ -397,6 +397,25 @@ fn orphan_behind_a_closed_window_is_given_up() {
 }
 
 #[test]
+fn orphan_behind_a_window_that_opens_and_closes_is_given_up() {
+    // Nothing is taken: a window is no progress.
+    let (mut script, conn) = established();
+    script.inject(closed(1));
+    script.host.write(conn, &[5; 100]).unwrap();
+    script.host.release(conn).unwrap();
+    let mut window = 0;
+    while script.host.endpoint().connection_count() > 0 {
+        script.advance(1_000);
+        if !script.take_output().is_empty() {
+            window = 1 - window;
+            script.inject_loosely(ack(1, 1).win(window));
+            script.take_output();
+        }
+        assert!(script.now().as_millis() < 1_000_000, "it lives for ever");
+    }
+}
+
+#[test]
 fn orphan_whose_probes_are_taken_goes_on() {
     // Each octet is progress (RFC 9293 §3.8.3), however slow.
     let (mut script, conn) = established();

@@ -195,15 +195,24 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
     /// # Errors
     /// When the socket is broken.
     pub fn service(&mut self) -> io::Result<Progress> {
+        self.service_at(self.clock.now())
+    }
+
+    /// [`service`](Self::service) for whoever has just read the clock.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub fn service_at(&mut self, mut now: Instant) -> io::Result<Progress> {
         let mut progress = Progress::default();
         for _ in 0..RECV_ROUNDS {
-            let received = self.recv_round()?;
-            self.handle_timeout();
-            let flushed = self.flush();
+            let received = self.recv_round(now)?;
+            self.handle_timeout_at(now);
+            let flushed = self.flush_at(now);
             progress = Progress { more: received.more, ..progress.and(received) }.and(flushed);
             if !received.more {
                 break;
             }
+            now = self.clock.now();
         }
         Ok(progress)
     }
@@ -216,7 +225,7 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
     pub fn recv_ready(&mut self) -> io::Result<Progress> {
         let mut progress = Progress::default();
         for _ in 0..RECV_ROUNDS {
-            let received = self.recv_round()?;
+            let received = self.recv_round(self.clock.now())?;
             progress = Progress { more: received.more, ..progress.and(received) };
             if !received.more {
                 break;
@@ -227,7 +236,12 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
 
     /// Lets time pass, for the machine and for what impairment delays.
     pub fn handle_timeout(&mut self) {
-        let now = self.clock.now();
+        self.handle_timeout_at(self.clock.now());
+    }
+
+    /// [`handle_timeout`](Self::handle_timeout) for whoever has just read the
+    /// clock.
+    pub fn handle_timeout_at(&mut self, now: Instant) {
         self.told = now;
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
@@ -238,7 +252,11 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
     /// Sends what the machine has to send, until there is nothing more or the
     /// socket takes no more.
     pub fn flush(&mut self) -> Progress {
-        let now = self.clock.now();
+        self.flush_at(self.clock.now())
+    }
+
+    /// [`flush`](Self::flush) for whoever has just read the clock.
+    pub fn flush_at(&mut self, now: Instant) -> Progress {
         let mut progress = Progress::default();
         for _ in 0..FLUSH_BATCHES {
             if self.pending.is_none() {
@@ -263,8 +281,7 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
     }
 
     /// One receive call, and what comes of it.
-    fn recv_round(&mut self) -> io::Result<Progress> {
-        let now = self.clock.now();
+    fn recv_round(&mut self, now: Instant) -> io::Result<Progress> {
         let Self { socket, machine, receiving, observer, .. } = self;
         let Received { batches, more } = socket.recv(|batch| match receiving {
             None => deliver(now, machine, observer, &batch),

@@ -107,12 +107,17 @@ impl KernelSocket {
 
 impl RawSocket for KernelSocket {
     fn send(&self, outgoing: &Outgoing<'_>) -> io::Result<()> {
+        let Outgoing { peer, source, ecn, segment_size, data } = *outgoing;
+        if (source, ecn, segment_size) == (None, Ecn::NotEct, None) {
+            // `quinn-udp` would say so in a control message.
+            return self.send_plain(peer, data);
+        }
         let transmit = quinn_udp::Transmit {
-            destination: outgoing.peer,
-            ecn: EcnCodepoint::from_bits(outgoing.ecn as u8),
-            contents: outgoing.data,
-            segment_size: outgoing.segment_size,
-            src_ip: outgoing.source,
+            destination: peer,
+            ecn: EcnCodepoint::from_bits(ecn as u8),
+            contents: data,
+            segment_size,
+            src_ip: source,
         };
         self.state.try_send((&self.socket).into(), &transmit)
     }

@@ -35,6 +35,7 @@ impl Connection {
             self.on_acked(now, seg.ack);
         } else if self.may_tell_news(seg) {
             let front = self.recovery.front();
+            let in_recovery = self.recovery.in_fast_recovery();
             let outcome = self.apply_ack(now, seg);
             if outcome.acked > 0 {
                 // The segment that was the first outstanding, or a part of it.
@@ -42,7 +43,7 @@ impl Connection {
                 self.segment_size.on_delivered(len, u64::from(self.option_len()));
                 self.on_acked(now, seg.ack);
             }
-            self.adjust_window(now, seg, &outcome);
+            self.adjust_window(now, seg, &outcome, in_recovery);
         }
         self.update_send_window(now, seg, acks_new);
         self.on_our_fin_acked(now);
@@ -110,7 +111,16 @@ impl Connection {
     }
 
     /// Loss, delivery and mistakes, as the congestion controller sees them.
-    fn adjust_window(&mut self, now: Instant, seg: &Arrival<'_>, outcome: &AckOutcome) {
+    ///
+    /// The acknowledgment that ends a fast recovery, which was one when it came,
+    /// leaves the window at ssthresh (RFC 6582 §3.2 step 3, RFC 9937 §6.2).
+    fn adjust_window(
+        &mut self,
+        now: Instant,
+        seg: &Arrival<'_>,
+        outcome: &AckOutcome,
+        was_in_recovery: bool,
+    ) {
         let Some(congestion) = &mut self.congestion else { return };
         if outcome.spurious {
             congestion.on_spurious(now);
@@ -141,7 +151,7 @@ impl Connection {
             ack_pos: seg.ack.raw(),
             sent_pos: self.snd.nxt.raw(),
             app_limited: seg.ack > self.cwnd_limited_to,
-            in_recovery: self.recovery.in_fast_recovery(),
+            in_recovery: was_in_recovery || self.recovery.in_fast_recovery(),
         });
     }
 

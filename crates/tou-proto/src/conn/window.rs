@@ -7,6 +7,7 @@ use crate::seq::StreamPos;
 use crate::time::Instant;
 
 use super::Connection;
+use super::close::Owner;
 use super::input::Arrival;
 
 /// On the shortest paths it is not the path that takes the time of a round trip
@@ -30,7 +31,7 @@ impl Connection {
         let is_newer =
             acks_new || self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= ack);
         if is_newer {
-            if self.snd.wnd == 0 && seg.window > 0 {
+            if self.snd.wnd == 0 && seg.window > 0 && self.owner == Owner::Held {
                 // The user timeout did not run, and begins anew.
                 self.progress_at = now;
             }

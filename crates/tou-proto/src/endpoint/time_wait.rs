@@ -123,7 +123,8 @@ impl TimeWaits {
             Judged::New => Verdict::Reopen(entry.remains.snd_nxt),
             Judged::FinAgain => {
                 // "Acknowledge it, and restart the 2 MSL timeout."
-                if entry.expires < now + self.duration {
+                // Each renewal costs a place in the queue, and must be worth it.
+                if entry.expires + RENEWAL <= now + self.duration {
                     entry.expires = now + self.duration;
                     self.queue.push_back((entry.expires, slot, entry.serial));
                 }
@@ -144,6 +145,9 @@ impl TimeWaits {
         self.slab.get(slot as usize).map(|entry| ack_of(now, &entry.remains))
     }
 }
+
+/// The least by which a renewal lengthens TIME-WAIT.
+const RENEWAL: Duration = Duration::from_secs(1);
 
 /// What a segment is to what remains of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -362,5 +366,17 @@ mod tests {
         store.insert(at(50), key(3), remains());
         assert_eq!(store.expired(at(60)), None);
         assert_eq!(store.expired(at(70)), Some(first));
+    }
+
+    #[test]
+    fn repeated_fins_do_not_make_the_queue_grow() {
+        let mut store = TimeWaits::new(Duration::from_secs(60), 9);
+        store.insert(Instant::ZERO, key(2), remains());
+        let (slot, _) = store.insert(Instant::ZERO, key(3), remains());
+        for micros in 0..10_000 {
+            store.judge(Instant::from_micros(micros), slot, &segment(FIN, PEER + 1), 0);
+            store.next_expiry();
+        }
+        assert!(store.queue.len() <= 200, "{}", store.queue.len());
     }
 }

@@ -195,8 +195,9 @@ impl Recovery {
         if !ack.duplicate || front == 0 {
             return false;
         }
-        outcome.delivered += self.newreno.on_duplicate(self.mss, limit);
-        let lost = self.phase.is_open() && self.newreno.means_loss(self.dupthresh, queue.start());
+        let lost = self.phase.is_open() && self.newreno.is_next_loss(self.dupthresh, queue.start());
+        let in_episode = lost || matches!(self.phase, Phase::Fast { .. });
+        outcome.delivered += self.newreno.on_duplicate(self.mss, limit, in_episode);
         if lost {
             queue.mark_lost(queue.front_number());
         }

@@ -320,7 +320,10 @@ impl Recovery {
         }
         let queue = &self.board.queue;
         let recover = queue.end();
-        let recover_fs = queue.outstanding() - queue.sacked() + self.last_delivered;
+        // What the last acknowledgment delivered is among what is held; without
+        // SACK nothing is.
+        let just_held = if self.sack { self.last_delivered } else { 0 };
+        let recover_fs = queue.outstanding() - queue.sacked() + just_held;
         let prr = Prr::new(ssthresh, recover_fs, self.in_flight(), self.sack);
         self.undo.begin(queue.start(), self.tlp.retransmitted());
         self.phase = Phase::Fast { recover, prr };

@@ -20,13 +20,23 @@ pub(super) struct NewReno {
     recover: Option<StreamPos>,
 }
 
+/// Duplicates that let a new segment go each before loss is found (RFC 3042 §2).
+const LIMITED_TRANSMIT: u32 = 2;
+
 impl NewReno {
     /// A duplicate arrived. `limit` bounds the bytes that can have left: what is
     /// outstanding and not lost. Returns how many bytes more did.
-    pub(super) fn on_duplicate(&mut self, mss: u64, limit: u64) -> u64 {
+    ///
+    /// Outside an episode the first two let new data go (RFC 3042 §2), and no
+    /// more: else a peer that repeats itself would draw data without end. What
+    /// the others stand for counts when an episode begins.
+    pub(super) fn on_duplicate(&mut self, mss: u64, limit: u64, in_episode: bool) -> u64 {
         self.duplicates = self.duplicates.saturating_add(1);
         let before = self.left;
-        self.left = self.left.saturating_add(mss).min(limit.max(before));
+        if in_episode || self.duplicates <= LIMITED_TRANSMIT {
+            let all = u64::from(self.duplicates).saturating_mul(mss);
+            self.left = self.left.saturating_add(mss).max(all).min(limit.max(before));
+        }
         self.left - before
     }
 
@@ -39,9 +49,11 @@ impl NewReno {
         counted
     }
 
-    /// Whether this duplicate is the one that means loss (RFC 6582 §3.2 step 2).
-    pub(super) fn means_loss(&self, dupthresh: u32, una: StreamPos) -> bool {
-        self.duplicates == dupthresh && self.recover.is_none_or(|recover| una > recover)
+    /// Whether the next duplicate is the one that means loss (RFC 6582 §3.2 step
+    /// 2).
+    pub(super) fn is_next_loss(&self, dupthresh: u32, una: StreamPos) -> bool {
+        let next = self.duplicates.saturating_add(1);
+        next == dupthresh && self.recover.is_none_or(|recover| una > recover)
     }
 
     /// An episode begins, which ends at `recover`.
@@ -74,31 +86,46 @@ mod tests {
     fn the_third_duplicate_means_loss_once() {
         let mut reno = NewReno::default();
         let mut verdicts = [false; 5];
+        let mut in_episode = false;
         for verdict in &mut verdicts {
-            reno.on_duplicate(100, 1000);
-            *verdict = reno.means_loss(3, at(0));
+            *verdict = reno.is_next_loss(3, at(0));
+            in_episode |= *verdict;
+            reno.on_duplicate(100, 1000, in_episode);
         }
         assert_eq!(verdicts, [false, false, true, false, false]);
         assert_eq!(reno.left(), 500);
     }
 
     #[test]
+    fn outside_an_episode_two_duplicates_count_and_the_others_when_one_begins() {
+        let mut reno = NewReno::default();
+        let left = |reno: &mut NewReno, in_episode| {
+            reno.on_duplicate(100, 10_000, in_episode);
+            reno.left()
+        };
+        let outside: Vec<u64> = (0..5).map(|_| left(&mut reno, false)).collect();
+        assert_eq!(outside, [100, 200, 200, 200, 200]);
+        assert_eq!(left(&mut reno, true), 600);
+        assert_eq!(left(&mut reno, true), 700);
+    }
+
+    #[test]
     fn an_advance_starts_the_count_over() {
         let mut reno = NewReno::default();
-        reno.on_duplicate(100, 1000);
-        reno.on_duplicate(100, 1000);
+        reno.on_duplicate(100, 1000, false);
+        reno.on_duplicate(100, 1000, false);
         assert_eq!(reno.on_advance(300, 100, 1000), 200);
         assert_eq!(reno.left(), 0);
-        reno.on_duplicate(100, 1000);
-        assert!(!reno.means_loss(3, at(0)));
+        reno.on_duplicate(100, 1000, false);
+        assert!(!reno.is_next_loss(3, at(0)));
     }
 
     #[test]
     fn more_duplicates_than_segments_count_for_nothing() {
         let mut reno = NewReno::default();
-        assert_eq!(reno.on_duplicate(100, 150), 100);
-        assert_eq!(reno.on_duplicate(100, 150), 50);
-        assert_eq!(reno.on_duplicate(100, 150), 0);
+        assert_eq!(reno.on_duplicate(100, 150, true), 100);
+        assert_eq!(reno.on_duplicate(100, 150, true), 50);
+        assert_eq!(reno.on_duplicate(100, 150, true), 0);
     }
 
     /// RFC 6582 §3.2 step 2, §4: after a timeout.
@@ -106,18 +133,18 @@ mod tests {
     fn duplicates_up_to_recover_mean_nothing() {
         let mut reno = NewReno::default();
         reno.on_episode(at(500));
-        for _ in 0..3 {
-            reno.on_duplicate(100, 1000);
+        for _ in 0..2 {
+            reno.on_duplicate(100, 1000, false);
         }
-        assert!(!reno.means_loss(3, at(500)));
-        assert!(reno.means_loss(3, at(501)));
+        assert!(!reno.is_next_loss(3, at(500)));
+        assert!(reno.is_next_loss(3, at(501)));
     }
 
     #[test]
     fn a_partial_acknowledgment_leaves_the_other_duplicates() {
         let mut reno = NewReno::default();
         for _ in 0..5 {
-            reno.on_duplicate(100, 1000);
+            reno.on_duplicate(100, 1000, true);
         }
         assert_eq!(reno.on_advance(300, 100, 700), 200);
         assert_eq!(reno.left(), 300);
