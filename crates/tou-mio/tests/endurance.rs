@@ -301,7 +301,7 @@ fn be_a_sequence(count: u16) {
     });
     let client = builder(11).with_endpoint(endpoint()).bind(LOCAL).unwrap();
     let once = |index: u16| {
-        let own = (index % 10 == 0).then(|| builder(12).bind(LOCAL).unwrap());
+        let own = (index.is_multiple_of(10)).then(|| builder(12).bind(LOCAL).unwrap());
         let mut stream = own.as_ref().unwrap_or(&client).connect(addr).unwrap();
         stream.write_all(&[(index % 2) as u8]).unwrap();
         let mut answer = [0];

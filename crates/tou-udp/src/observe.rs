@@ -16,6 +16,14 @@ pub enum PumpEvent<'a> {
         /// The datagrams, `transmit.stride` octets apart.
         data: &'a [u8],
     },
+    /// The machine has put these datagrams out, before impairment. Told only
+    /// while sending is impaired; else they are what was sent.
+    Emitted {
+        /// Where to, and how many.
+        transmit: &'a Transmit,
+        /// The datagrams, `transmit.stride` octets apart.
+        data: &'a [u8],
+    },
     /// Datagrams went to the machine, after any impairment.
     Received(&'a ReceivedBatch),
     /// Impairment dropped a datagram.

@@ -339,6 +339,8 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
                 return Some(Pending { transmit, done: 0, impaired: true });
             }
             let transmit = self.machine.poll_transmit(now, &mut self.buf)?;
+            let event = PumpEvent::Emitted { transmit: &transmit, data: self.buf.data() };
+            observe(&mut self.observer, now, event);
             for datagram in datagram::of_transmit(&transmit, self.buf.data()) {
                 impaired.push(now, &datagram, Direction::Send, &mut self.observer);
             }

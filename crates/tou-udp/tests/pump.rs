@@ -340,7 +340,7 @@ fn loss_in_either_direction_is_seen_by_the_observer() {
         let impaired = if direction == Direction::Send { &mut a } else { &mut b };
         let impairment = Impairment { drop: 0.25, seed: 5, ..Impairment::default() };
         impaired.impair(direction, &impairment).unwrap();
-        let seen = Arc::new(Mutex::new((0, 0)));
+        let seen = Arc::new(Mutex::new((0, 0, 0)));
         let counts = Arc::clone(&seen);
         impaired.set_observer(move |_: Instant, event: PumpEvent<'_>| {
             let mut counts = counts.lock().unwrap();
@@ -355,16 +355,21 @@ fn loss_in_either_direction_is_seen_by_the_observer() {
                     assert_eq!(datagram.data.len(), 500);
                     counts.1 += 1;
                 }
+                PumpEvent::Emitted { transmit, data } => {
+                    assert_eq!((direction, data.len()), (Direction::Send, transmit.segments * 500));
+                    counts.2 += transmit.segments;
+                }
                 event => panic!("{event:?}"),
             }
         });
         let datagrams = numbered(1_000, 500);
         give(&mut a, to, &datagrams);
         run(&mut a, &mut b, |_, _| {
-            let (passed, dropped) = *seen.lock().unwrap();
+            let (passed, dropped, _) = *seen.lock().unwrap();
             passed + dropped == 1_000
         });
-        let (passed, dropped) = *seen.lock().unwrap();
+        let (passed, dropped, emitted) = *seen.lock().unwrap();
+        assert_eq!(emitted, if direction == Direction::Send { 1_000 } else { 0 });
         run(&mut a, &mut b, |_, b| b.machine().received.len() == passed);
         assert!((200..300).contains(&dropped), "{dropped} of 1000 dropped");
         let impaired = if direction == Direction::Send { &a } else { &b };

@@ -3,10 +3,11 @@
 //! States are the stack's own. Sequence variables are this crate's reading of
 //! what went over the wire, so that a kind is not what the stack takes it for.
 
+use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
-use tou_proto::{Port, ReceivedBatch};
+use tou_proto::{Instant, Port, ReceivedBatch};
 
 use super::kind::{Kind, Variables, distance, is_opening, kinds_of, len};
 use super::segment::{Segment, WireOption};
@@ -37,7 +38,12 @@ struct Flow {
     peers: Offer,
     /// The ACK field last sent.
     last_ack_sent: u32,
+    /// When a timestamp was last taken.
+    stamped_at: Instant,
 }
+
+/// After so long a timestamp means nothing (RFC 7323 §5.5).
+const STAMP_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3_600);
 
 /// What a SYN offers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,7 +76,7 @@ impl Watch {
     }
 
     /// `batch`, which is one segment, is about to arrive at `stack`.
-    pub(super) fn on_arrival<S: Stack>(&mut self, stack: &S, batch: &ReceivedBatch) {
+    pub(super) fn on_arrival<S: Stack>(&mut self, now: Instant, stack: &S, batch: &ReceivedBatch) {
         // What is malformed has no kind.
         let Ok(segment) = Segment::parse(&batch.data) else { return };
         let names = (batch.peer, segment.src, segment.dst);
@@ -86,8 +92,12 @@ impl Watch {
             return;
         }
         let flow = self.flows.entry(names).or_default();
-        let kinds = kinds_of(state, flow.vars, &segment);
-        flow.on_arrival(state, &kinds, &segment);
+        let mut vars = flow.vars;
+        if now.saturating_since(flow.stamped_at) > STAMP_LIFETIME {
+            vars.ts_recent = None;
+        }
+        let kinds = kinds_of(state, vars, &segment);
+        flow.on_arrival(now, state, &kinds, &segment);
         self.cells.extend(kinds.into_iter().map(|kind| (state, kind)));
     }
 }
@@ -106,7 +116,8 @@ impl Flow {
         if has_syn && (!self.has_iss || self.vars.iss != seq) {
             // A new connection; the peer's SYN may have come already.
             let vars = Variables { iss: seq, snd_una: seq, snd_nxt: seq, ..Variables::default() };
-            *self = Self { vars, has_iss: true, peers: self.peers, ..Self::default() };
+            let Self { peers, stamped_at, .. } = *self;
+            *self = Self { vars, has_iss: true, peers, stamped_at, ..Self::default() };
         }
         if has_syn {
             self.ours = Offer::of(segment);
@@ -143,12 +154,13 @@ impl Flow {
         };
     }
 
-    fn on_arrival(&mut self, state: State, kinds: &[Kind], segment: &Segment) {
+    fn on_arrival(&mut self, now: Instant, state: State, kinds: &[Kind], segment: &Segment) {
         let opens =
             [Kind::OpeningSyn, Kind::OpeningSynText, Kind::OpeningSynFin, Kind::OpeningSynAck];
         let may_reopen = state == State::TimeWait && segment.flags.has(Flags::SYN);
         if may_reopen || kinds.iter().any(|kind| opens.contains(kind)) {
             self.peers = Offer::of(segment);
+            self.stamped_at = now;
         }
         if kinds.contains(&Kind::OpeningSynAck) {
             self.vars.snd_una = later(self.vars.snd_una, segment.ack);
@@ -166,6 +178,7 @@ impl Flow {
             && distance(self.last_ack_sent, segment.seq) <= 0
         {
             vars.ts_recent = Some(val);
+            self.stamped_at = now;
         }
         let receives = matches!(
             state,

@@ -120,7 +120,7 @@ impl<S: Stack> World<S> {
     /// # Errors
     /// As [`World::advance`].
     pub fn inject(&mut self, batch: &ReceivedBatch) -> Result<(), Misbehaviour> {
-        self.watch.on_arrival(&self.stack, batch);
+        self.watch.on_arrival(self.now, &self.stack, batch);
         self.stack.handle_batch(self.now, batch);
         self.drain()
     }

@@ -14,7 +14,7 @@ use crate::wire::{SackBlock, SackBlocks, SegmentFlags, SegmentHeader, SegmentOpt
 
 use super::Connection;
 use super::persist::Kind;
-use super::schedule::{Decision, Plan, Reason};
+use super::schedule::{Batch, Decision, Plan, Reason};
 use super::state::State;
 
 /// What [`Connection::poll_transmit`] put into the buffer.
@@ -53,7 +53,8 @@ impl Connection {
         buf.clear();
         let mut segments = 0;
         let mut size = 0;
-        while let Decision::Send(plan) = self.schedule(now) {
+        let mut batch = Batch::New;
+        while let Decision::Send(plan) = self.schedule_in(now, batch) {
             let built = self.build(now, &plan);
             let len = built.len();
             if segments > 0 && (len > size || !buf.has_room(segments, len)) {
@@ -62,6 +63,7 @@ impl Connection {
             self.emit(&built, buf.push(len));
             self.on_emitted(now, &plan, &built);
             segments += 1;
+            batch = Batch::Begun;
             if segments == 1 {
                 size = len;
             } else if len < size {

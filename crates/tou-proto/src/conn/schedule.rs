@@ -49,6 +49,18 @@ pub(super) enum Reason {
     WindowProbe,
 }
 
+/// Whether a segment would begin a batch or ride on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batch {
+    /// It would be the first.
+    New,
+    /// There is one before it.
+    Begun,
+}
+
+/// As much as one system call takes, nearly.
+const FULL_BATCH: u64 = 60_000;
+
 /// Whether new data may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NewData {
@@ -66,8 +78,13 @@ enum NewData {
 }
 
 impl Connection {
-    /// Decides.
+    /// Decides, for the beginning of a batch.
     pub(super) fn schedule(&self, now: Instant) -> Decision {
+        self.schedule_in(now, Batch::New)
+    }
+
+    /// Decides.
+    pub(super) fn schedule_in(&self, now: Instant, batch: Batch) -> Decision {
         if self.flags.reset {
             return Decision::Send(Plan::Reset);
         }
@@ -76,7 +93,7 @@ impl Connection {
             State::TimeWait if self.acks.is_due() => Decision::Send(Plan::Ack),
             State::TimeWait => Decision::Idle,
             State::SynSent | State::SynReceived => self.schedule_syn(),
-            _ => self.schedule_stream(now),
+            _ => self.schedule_stream(now, batch),
         }
     }
 
@@ -99,8 +116,8 @@ impl Connection {
         }
     }
 
-    fn schedule_stream(&self, now: Instant) -> Decision {
-        let stream = self.schedule_data();
+    fn schedule_stream(&self, now: Instant, batch: Batch) -> Decision {
+        let stream = self.schedule_data(batch);
         if let Some(plan) = stream {
             let is_paced = matches!(plan, Plan::Stream(_, Reason::New | Reason::Lost));
             match self.pacer.wait(now).filter(|_| is_paced) {
@@ -120,7 +137,7 @@ impl Connection {
 
     /// The part of the stream to send: what was lost, then probes, then what is
     /// new.
-    fn schedule_data(&self) -> Option<Plan> {
+    fn schedule_data(&self, batch: Batch) -> Option<Plan> {
         if let Some(probe) = self.window_probe() {
             return Some(Plan::Stream(probe, Reason::WindowProbe));
         }
@@ -150,9 +167,24 @@ impl Connection {
             return probe.map(|probe| Plan::Stream(probe, Reason::TailProbe));
         }
         match self.new_data(may_be_silly) {
-            NewData::Send(len) => Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New)),
+            NewData::Send(len) if batch == Batch::Begun || !self.is_worth_deferring() => {
+                Some(Plan::Stream(self.snd.nxt..self.snd.nxt + len, Reason::New))
+            }
             _ => None,
         }
+    }
+
+    /// Whether new data had better wait for more: handing a batch to the network
+    /// costs the same whatever it holds, and while two batches are on their way
+    /// an acknowledgment will soon ask again. Not for a user who wants no delay,
+    /// and not for the last of a stream.
+    fn is_worth_deferring(&self) -> bool {
+        let in_flight = self.recovery.in_flight();
+        if in_flight < 2 * FULL_BATCH || self.flags.nodelay || self.flags.fin_queued {
+            return false;
+        }
+        let window = self.snd.usable_window().min(self.cwnd().saturating_sub(in_flight));
+        self.unsent().min(window) < FULL_BATCH
     }
 
     /// One octet into a closed window (RFC 9293 §3.8.6.1, MUST-36), the same

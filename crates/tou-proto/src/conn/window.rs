@@ -21,12 +21,7 @@ impl Connection {
     /// sequence number: a retransmission carries the peer's present window, and
     /// the last one, counted from an SND.UNA that has moved, would promise more
     /// than the peer did. The peer may shrink it (§3.8.6, MUST-34).
-    pub(super) fn update_send_window(
-        &mut self,
-        now: Instant,
-        seg: &Arrival<'_>,
-        acks_new: bool,
-    ) {
+    pub(super) fn update_send_window(&mut self, now: Instant, seg: &Arrival<'_>, acks_new: bool) {
         let (seq, ack) = (seg.seq, seg.ack);
         let is_newer =
             acks_new || self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= ack);
