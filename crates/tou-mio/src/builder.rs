@@ -16,8 +16,8 @@ use crate::hub::Hub;
 use crate::shared::Shared;
 use crate::socket::TouSocket;
 
-/// How long the last handle waits for what was written to arrive, unless it is
-/// said otherwise: a few retransmissions on any path where people wait.
+/// How long the last handle waits for an answer to what was written, unless it
+/// is said otherwise: a few retransmissions on any path where people wait.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long data may stay unacknowledged in a connection of this driver.
@@ -117,8 +117,10 @@ impl Builder {
         self
     }
 
-    /// How long the drop of the last handle may wait until what was written has
-    /// arrived. Zero: not at all. Default: 5 s.
+    /// How long the drop of the last handle waits for what was written to
+    /// arrive when nothing is heard from the peer. A peer that answers but is
+    /// slow is waited for up to twelve times as long. Zero: no waiting at all.
+    /// Default: 5 s.
     pub fn with_close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self

@@ -53,9 +53,10 @@
 //!   kernel waits for a quarter of an hour, or for ever.
 //! - A dropped stream still delivers what was written, as usual, but only as
 //!   long as the program runs. So the last handle to a socket waits for that
-//!   when it is dropped, for 5 s at most ([`Builder::with_close_timeout`]); to
-//!   know whether it worked, call [`TouSocket::close`]. Streams that are still
-//!   held by other threads when `main` returns are lost with the process.
+//!   when it is dropped: while the peer answers, a minute at most, and 5 s if it
+//!   does not ([`Builder::with_close_timeout`]). To know whether it worked, call
+//!   [`TouSocket::close`]. Streams that are still held by other threads when
+//!   `main` returns are lost with the process.
 //! - Errors of a connection are not forgotten once they were returned: every
 //!   further read and write returns them too.
 //!

@@ -14,6 +14,9 @@ use crate::engine::{Background, Engine};
 use crate::error;
 use crate::hub::{Hub, Interest};
 
+/// How many times the close timeout a drop waits at most, should peers answer.
+const PATIENCE: u32 = 12;
+
 /// A socket, as its handles share it.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -53,9 +56,21 @@ impl Shared {
 }
 
 impl Drop for Shared {
+    /// Waits for as long as there are answers, within [`PATIENCE`]: a slow peer
+    /// gets everything, a dead one is not waited for. Whoever wants to know how
+    /// it ended calls [`Shared::close`].
     fn drop(&mut self) {
-        // Whoever wants to know calls `close`.
-        let _ = self.drain(self.close_timeout);
+        // No stream is held any more: who answers now answers a dropped one.
+        let heard = || self.engine().look(|hub| hub.endpoint().counters().datagrams_received);
+        let mut before = heard();
+        for _ in 0..PATIENCE {
+            if !matches!(self.drain(self.close_timeout), Ok(false)) {
+                return;
+            }
+            if core::mem::replace(&mut before, heard()) == before {
+                return;
+            }
+        }
     }
 }
 

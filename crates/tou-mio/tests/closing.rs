@@ -87,6 +87,27 @@ fn the_last_drop_is_bounded() {
 }
 
 #[test]
+fn a_slow_reader_gets_everything_from_the_last_drop() {
+    const LEN: usize = 2 << 20;
+    // Far less than the reader takes.
+    let builder = TouSocket::builder().with_close_timeout(Duration::from_millis(100));
+    let Pair { mut client, mut server, .. } = pair_of(builder, TouSocket::builder());
+    let sender = thread::spawn(move || {
+        client.write_all(&noise(LEN, 7)).unwrap();
+        let start = now();
+        drop(client);
+        start.elapsed()
+    });
+    let (mut got, mut buf) = (Vec::new(), vec![0; 40_000]);
+    while let len @ 1.. = server.read(&mut buf).unwrap() {
+        got.extend_from_slice(&buf[..len]);
+        thread::sleep(Duration::from_millis(15));
+    }
+    assert_same(&got, &noise(LEN, 7));
+    assert!(sender.join().unwrap() > Duration::from_millis(100));
+}
+
+#[test]
 fn closing_reports_what_did_not_arrive_in_time() {
     let Pair { mut client, server, .. } = pair();
     let socket = client.socket();

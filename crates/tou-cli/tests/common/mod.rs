@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// What a finished program leaves.
 #[derive(Debug)]
@@ -51,8 +52,9 @@ impl Outcome {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Leashed,
-    stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: JoinHandle<String>,
+    /// What it has written, once that has ended.
+    stdout: Option<Receiver<Vec<u8>>>,
+    stderr: Receiver<Vec<u8>>,
 }
 
 /// A process that does not outlive its test, whatever becomes of that.
@@ -102,19 +104,9 @@ pub(crate) fn listen(args: &[&str], set: impl FnOnce(&mut Command)) -> (Running,
 }
 
 impl Running {
-    fn new(mut child: Child, mut stderr: BufReader<ChildStderr>) -> Self {
-        let stdout = child.stdout.take().map(|mut stdout| {
-            thread::spawn(move || {
-                let mut data = Vec::new();
-                stdout.read_to_end(&mut data).unwrap();
-                data
-            })
-        });
-        let stderr = thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            text
-        });
+    fn new(mut child: Child, stderr: BufReader<ChildStderr>) -> Self {
+        let stdout = child.stdout.take().map(collect);
+        let stderr = collect(stderr);
         Self { child: Leashed(child), stdout, stderr }
     }
 
@@ -137,8 +129,10 @@ impl Running {
     }
 
     /// Waits for its output to end, before it ends itself.
+    #[track_caller]
     pub(crate) fn output(&mut self) -> Vec<u8> {
-        self.stdout.take().unwrap().join().unwrap()
+        let stdout = self.stdout.take().unwrap();
+        stdout.recv_timeout(PATIENCE).expect("the output does not end")
     }
 
     /// Waits for its end.
@@ -158,11 +152,23 @@ impl Running {
             thread::sleep(nap);
             left = left.saturating_sub(nap);
         };
-        let stdout = self.stdout.map(|stdout| stdout.join().unwrap()).unwrap_or_default();
-        let stderr = self.stderr.join().unwrap();
+        let stdout = self.stdout.map(|stdout| stdout.recv().unwrap()).unwrap_or_default();
+        let stderr = String::from_utf8(self.stderr.recv().unwrap()).unwrap();
         let Some(status) = status else { panic!("the program does not end: {stderr}") };
         Outcome { status, stdout, stderr }
     }
+}
+
+/// Reads to the end, in another thread.
+fn collect(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut data = Vec::new();
+        from.read_to_end(&mut data).unwrap();
+        // Its test may have failed.
+        let _ = sender.send(data);
+    });
+    receiver
 }
 
 /// Bytes that look random, and hold every value.
