@@ -40,7 +40,8 @@ fn each_segment_is_a_line() {
 #[test]
 fn lost_segments_are_dropped_and_sent_again() {
     let log = TempFile::new("lossy", b"what was here before");
-    let args = ["demo", "--size", "200KiB", "--segments", "--log-file", log.path()];
+    let args = ["demo", "--size", "200KiB", "--dup", "0.1", "--segments"];
+    let args = [&args[..], &["--log-file", log.path()]].concat();
     let outcome = run(&args).ok();
     assert_eq!(outcome.stderr, "");
     let text = log.text();
@@ -48,6 +49,12 @@ fn lost_segments_are_dropped_and_sent_again() {
     for fate in ["sent", "received", "dropped", "retransmitted"] {
         assert!(count(fate) > 0, "nothing {fate}");
     }
+    // One line for each that the sender itself counts, impairment's copies not
+    // among them.
+    let (_, figures) = outcome.text().split_once("retransmitted ").unwrap();
+    let retransmitted = figures.split_whitespace().next().unwrap().parse().unwrap();
+    let data = |line: &&str| fields(line).1 == "retransmitted" && !line.ends_with(", length 0");
+    assert_eq!(text.lines().filter(data).count(), retransmitted, "{figures}");
     let times: Vec<_> = text.lines().map(|line| fields(line).0).collect();
     assert!(times.iter().all(|&time| (0.0..60.0).contains(&time)));
 }

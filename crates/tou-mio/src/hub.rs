@@ -140,6 +140,12 @@ impl Hub {
         self.pump.machine().unfinished_count() == 0
     }
 
+    /// Whether all that was ever written has arrived: what may be missing is the
+    /// acknowledgment of a last FIN by a peer that has said its last word too.
+    pub(crate) fn has_all_arrived(&self) -> bool {
+        self.pump.machine().undelivered_count() == 0
+    }
+
     /// Sets or clears the hook of a stream. A new hook is called at once, since
     /// what it is for may have happened already.
     pub(crate) fn set_stream_hook(

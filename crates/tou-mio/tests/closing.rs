@@ -184,6 +184,26 @@ fn a_lost_last_acknowledgment_is_no_failure() {
 }
 
 #[test]
+fn a_last_fin_that_nobody_acknowledges_is_no_failure() {
+    let Pair { client, mut server, listener } = pair();
+    let socket = server.socket();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&server), []);
+    server.write_all(b"the end").unwrap();
+    (&client).read_exact(&mut [0; 7]).unwrap();
+    let start = now();
+    while server.info().unwrap().send_queue > 0 {
+        assert!(start.elapsed() < LONG);
+        thread::sleep(Duration::from_millis(1));
+    }
+    // From now on the path is silent, and swallows the FIN.
+    let nothing = Impairment { drop: 1.0, ..Impairment::default() };
+    socket.impair(Direction::Send, &nothing).unwrap();
+    drop((server, listener));
+    socket.close(Duration::from_millis(300)).unwrap();
+}
+
+#[test]
 fn streams_outlive_their_listener() {
     let Pair { client, server, listener } = pair();
     let addr = listener.local_addr().unwrap();

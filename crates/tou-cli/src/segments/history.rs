@@ -10,25 +10,11 @@ use tou_proto::{Port, SeqNumber};
 /// to strangers count too.
 const MAX_FLOWS: usize = 1_024;
 
-/// Gaps of a flow that are remembered: more than impairment holds back at once.
-const MAX_GAPS: usize = 128;
-
 /// What was sent so far, flow by flow.
-///
-/// It sees datagrams after impairment. One that was held back leaves a gap, and
-/// is no retransmission when it comes at last. A copy made by impairment is
-/// taken for one: it looks like nothing else.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    flows: HashMap<(SocketAddr, Port, Port), Flow>,
-}
-
-#[derive(Debug)]
-struct Flow {
     /// The first number that was not sent yet.
-    next: SeqNumber,
-    /// Numbers before it that were not seen yet, first and length.
-    gaps: Vec<(SeqNumber, u32)>,
+    nexts: HashMap<(SocketAddr, Port, Port), SeqNumber>,
 }
 
 impl History {
@@ -47,57 +33,20 @@ impl History {
         if occupied == 0 {
             return false;
         }
-        if self.flows.len() >= MAX_FLOWS {
-            self.flows.clear();
+        if self.nexts.len() >= MAX_FLOWS {
+            self.nexts.clear();
         }
-        let key = (peer, header.src_port, header.dst_port);
-        let flow = self.flows.entry(key).or_insert_with(|| Flow::new(header.seq));
         let end = header.seq.plus(occupied);
-        if is_syn && end.distance_from(flow.next) != 0 {
+        let next = self.nexts.entry((peer, header.src_port, header.dst_port)).or_insert(header.seq);
+        if is_syn && end.distance_from(*next) != 0 {
             // Another connection between the same ports.
-            *flow = Flow::new(header.seq);
+            *next = header.seq;
         }
-        flow.was_sent(header.seq, occupied)
-    }
-}
-
-impl Flow {
-    fn new(first: SeqNumber) -> Self {
-        Self { next: first, gaps: Vec::new() }
-    }
-
-    fn was_sent(&mut self, first: SeqNumber, len: u32) -> bool {
-        let ahead = first.distance_from(self.next);
-        if ahead < 0 {
-            let overlaps = |&(gap, gap_len): &(SeqNumber, u32)| {
-                first.distance_from(gap.plus(gap_len)) < 0 && gap.distance_from(first.plus(len)) < 0
-            };
-            let Some(index) = self.gaps.iter().position(overlaps) else {
-                self.advance(first.plus(len));
-                return true;
-            };
-            self.fill(index, first, first.plus(len));
-            return false;
+        let was_sent = header.seq.distance_from(*next) < 0;
+        if end.distance_from(*next) > 0 {
+            *next = end;
         }
-        if ahead > 0 && self.gaps.len() < MAX_GAPS {
-            self.gaps.push((self.next, ahead.unsigned_abs()));
-        }
-        self.advance(first.plus(len));
-        false
-    }
-
-    fn advance(&mut self, end: SeqNumber) {
-        if end.distance_from(self.next) > 0 {
-            self.next = end;
-        }
-    }
-
-    /// Leaves of a gap what is before and after a segment.
-    fn fill(&mut self, index: usize, first: SeqNumber, end: SeqNumber) {
-        let (gap, len) = self.gaps.swap_remove(index);
-        let parts = [(gap, first.distance_from(gap)), (end, gap.plus(len).distance_from(end))];
-        let parts = parts.iter().filter(|(_, len)| *len > 0);
-        self.gaps.extend(parts.map(|(first, len)| (*first, len.unsigned_abs())));
+        was_sent
     }
 }
 
@@ -143,25 +92,6 @@ mod tests {
     }
 
     #[test]
-    fn what_was_held_back_is_sent_once() {
-        const ACK: SegmentFlags = SegmentFlags::ACK;
-        let mut history = History::default();
-        // The numbers wrap on the way.
-        let first = u32::MAX - 25;
-        assert!(!sent(&mut history, SegmentFlags::SYN, first.wrapping_sub(1), 0));
-        let at = |number: u32| first.wrapping_add(number);
-        assert!(!sent(&mut history, ACK, at(30), 10), "0 to 30 are held back");
-        assert!(!sent(&mut history, ACK, at(10), 10));
-        assert!(sent(&mut history, ACK, at(10), 10));
-        assert!(!sent(&mut history, ACK, at(20), 10));
-        assert!(!sent(&mut history, ACK, at(0), 10));
-        for again in [0, 10, 20, 30] {
-            assert!(sent(&mut history, ACK, at(again), 10));
-        }
-        assert!(!sent(&mut history, ACK, at(40), 10));
-    }
-
-    #[test]
     fn strangers_do_not_fill_the_memory() {
         let mut history = History::default();
         for port in 1..=u16::MAX {
@@ -176,7 +106,7 @@ mod tests {
                 options: SegmentOptions::default(),
             };
             history.was_sent(SocketAddr::from(([127, 0, 0, 1], 9)), &header, 0);
-            assert!(history.flows.len() <= MAX_FLOWS);
+            assert!(history.nexts.len() <= MAX_FLOWS);
         }
     }
 }

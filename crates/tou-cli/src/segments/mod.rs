@@ -1,7 +1,8 @@
 //! A line for each segment that passes a socket.
 //!
 //! What a line says of a segment is tou-proto's business; this adds when, where
-//! and what became of it.
+//! and what became of it. What is sent is shown as the endpoint sends it, before
+//! impairment: a segment that impairment drops has a second line that says so.
 
 mod history;
 
@@ -10,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use tou_proto::wire::{Checksum, SegmentHeader};
-use tou_proto::{Instant, PathError};
+use tou_proto::{Instant, PathError, Transmit};
 use tou_udp::{Direction, Observer, PumpEvent};
 
 use self::history::History;
@@ -22,6 +23,8 @@ pub(crate) struct SegmentLog {
     log: Log,
     local_addr: Arc<OnceLock<SocketAddr>>,
     history: History,
+    /// Sending is impaired, and what is sent is told of before that.
+    is_impaired: bool,
     /// Lines not written yet.
     lines: String,
 }
@@ -31,15 +34,25 @@ pub(crate) struct SegmentLog {
 enum Fate {
     Sent,
     Received,
-    /// On its way out.
-    DroppedOut,
-    /// On its way in.
-    DroppedIn,
+    Dropped(Direction),
 }
 
 impl SegmentLog {
     pub(crate) fn new(log: Log, local_addr: Arc<OnceLock<SocketAddr>>) -> Self {
-        Self { log, local_addr, history: History::default(), lines: String::new() }
+        Self {
+            log,
+            local_addr,
+            history: History::default(),
+            is_impaired: false,
+            lines: String::new(),
+        }
+    }
+
+    /// Adds lines for a batch.
+    fn sent(&mut self, now: Instant, transmit: &Transmit, data: &[u8]) {
+        for datagram in data.chunks(transmit.stride.max(1)) {
+            self.line(now, Fate::Sent, (transmit.local_ip, transmit.peer), datagram);
+        }
     }
 
     /// Adds a line for one datagram.
@@ -47,9 +60,9 @@ impl SegmentLog {
         let (local_ip, peer) = path;
         let local = self.local(local_ip);
         let segment = SegmentHeader::parse(data, Checksum::Carrier);
-        let is_out = matches!(fate, Fate::Sent | Fate::DroppedOut);
+        let is_out = matches!(fate, Fate::Sent | Fate::Dropped(Direction::Send));
         let is_again = match &segment {
-            Ok(parsed) if is_out => {
+            Ok(parsed) if fate == Fate::Sent => {
                 self.history.was_sent(peer, &parsed.header, data.len() - parsed.data_offset)
             }
             _ => false,
@@ -58,7 +71,7 @@ impl SegmentLog {
             (Fate::Sent, false) => "sent",
             (Fate::Sent, true) => "retransmitted",
             (Fate::Received, _) => "received",
-            (Fate::DroppedOut | Fate::DroppedIn, _) => "dropped",
+            (Fate::Dropped(_), _) => "dropped",
         };
         let (from, to) = if is_out { (local, peer) } else { (peer, local) };
         let micros = now.as_micros();
@@ -92,11 +105,12 @@ impl SegmentLog {
 impl Observer for SegmentLog {
     fn observe(&mut self, now: Instant, event: PumpEvent<'_>) {
         match event {
-            PumpEvent::Sent { transmit, data } => {
-                let path = (transmit.local_ip, transmit.peer);
-                for datagram in data.chunks(transmit.stride.max(1)) {
-                    self.line(now, Fate::Sent, path, datagram);
-                }
+            PumpEvent::Emitted { transmit, data } => {
+                self.is_impaired = true;
+                self.sent(now, transmit, data);
+            }
+            PumpEvent::Sent { transmit, data } if !self.is_impaired => {
+                self.sent(now, transmit, data);
             }
             PumpEvent::Received(batch) => {
                 for range in batch.ranges() {
@@ -105,11 +119,8 @@ impl Observer for SegmentLog {
                 }
             }
             PumpEvent::Dropped { direction, datagram, .. } => {
-                let fate = match direction {
-                    Direction::Send => Fate::DroppedOut,
-                    Direction::Receive => Fate::DroppedIn,
-                };
-                self.line(now, fate, (datagram.local_ip, datagram.peer), &datagram.data);
+                let path = (datagram.local_ip, datagram.peer);
+                self.line(now, Fate::Dropped(direction), path, &datagram.data);
             }
             PumpEvent::PathError(error) => self.path_error(now, error),
             _ => {}

@@ -170,6 +170,14 @@ impl Connection {
         is_over && self.owner != Owner::Held
     }
 
+    /// Something written is not acknowledged yet, or not even a FIN that the peer
+    /// waits for. What may be missing in the end is the acknowledgment of our FIN
+    /// by a peer that has sent its own: nothing depends on it.
+    #[must_use]
+    pub fn is_undelivered(&self) -> bool {
+        self.is_unfinished() && !(self.state.is_peer_done() && self.is_only_fin_left())
+    }
+
     /// Something written, or the FIN, is not acknowledged yet.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {

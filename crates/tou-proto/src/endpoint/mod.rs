@@ -138,6 +138,14 @@ impl Endpoint {
         self.slots.iter().filter(|slot| slot.conn.is_unfinished()).count()
     }
 
+    /// Those of the [unfinished](Self::unfinished_count) connections whose peers
+    /// may be missing something: not those whose peer has ended its stream and
+    /// acknowledged all of ours but the FIN. Looks at every connection.
+    #[must_use]
+    pub fn undelivered_count(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.conn.is_undelivered()).count()
+    }
+
     /// Time does not go back: the later of `now` and what earlier calls said.
     fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
