@@ -19,23 +19,26 @@ use super::with_log;
 use crate::failure::Failure;
 use crate::format;
 use crate::log::Log;
-use crate::options::{Chances, CommonOptions, Defaults, Role, Tuning};
+use crate::options::{Chances, CommonOptions, Defaults, Role, Timing, Tuning};
 use crate::relay::connection_failure;
 use crate::stats::Page;
 use crate::value;
 
 /// A bad network with datagrams of the usual size, unless options say
 /// otherwise.
-///
+const DEFAULTS: Defaults = Defaults {
+    tuning: Tuning { mss: Some(1_452), timing: Some(TIMING) },
+    chances: Chances { drop: 0.05, dup: 0.01, reorder: 0.01 },
+};
+
 /// A retransmission timeout is at least 200 ms in the world at large, because
 /// it must outlast the delayed acknowledgments of any peer. Here both ends are
-/// known and a round trip takes a tenth of a millisecond.
-const DEFAULTS: Defaults = Defaults {
-    tuning: Tuning {
-        mss: Some(1_452),
-        timing: Some((Duration::from_millis(10), Duration::from_millis(2))),
-    },
-    chances: Chances { drop: 0.05, dup: 0.01, reorder: 0.01 },
+/// known and a round trip takes a tenth of a millisecond. The peer does not
+/// vanish either, so that only the network can be to blame for silence.
+const TIMING: Timing = Timing {
+    rto_min: Duration::from_millis(10),
+    ack_delay: Duration::from_millis(2),
+    user_timeout: Duration::from_secs(120),
 };
 
 /// Send data through a bad network within this process, and compare.

@@ -51,8 +51,18 @@ enum Congestion {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tuning {
     pub(crate) mss: Option<u16>,
-    /// Shortest retransmission timeout, and longest delay of acknowledgments.
-    pub(crate) timing: Option<(Duration, Duration)>,
+    pub(crate) timing: Option<Timing>,
+}
+
+/// How patient a connection is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// Shortest retransmission timeout.
+    pub(crate) rto_min: Duration,
+    /// Longest delay of acknowledgments.
+    pub(crate) ack_delay: Duration,
+    /// How long data may stay unacknowledged.
+    pub(crate) user_timeout: Duration,
 }
 
 impl ConnectionOptions {
@@ -72,9 +82,11 @@ impl ConnectionOptions {
             Congestion::Cubic => CongestionControl::Cubic,
             Congestion::Reno => CongestionControl::Reno,
         });
-        if let Some((rto_min, ack_delay)) = tuning.timing {
-            connection =
-                connection.with_rto(INITIAL_RTO, rto_min, MAX_RTO).with_ack_delay(ack_delay);
+        if let Some(timing) = tuning.timing {
+            connection = connection
+                .with_rto(INITIAL_RTO, timing.rto_min, MAX_RTO)
+                .with_ack_delay(timing.ack_delay)
+                .with_user_timeout(timing.user_timeout);
         }
         let mut endpoint = EndpointConfig::builder();
         if let Some(mss) = self.mss.or(tuning.mss) {

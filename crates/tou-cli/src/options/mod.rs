@@ -10,7 +10,7 @@ use clap::Args;
 use tou_mio::{Builder, TouSocket};
 use tou_udp::Direction;
 
-pub(crate) use self::connection::{ConnectionOptions, Tuning};
+pub(crate) use self::connection::{ConnectionOptions, Timing, Tuning};
 pub(crate) use self::impairment::{Chances, ImpairmentOptions, Role};
 pub(crate) use self::logging::LogOptions;
 use crate::failure::Failure;
