@@ -21,6 +21,20 @@
 //!
 //! These are harnesses: what breaks a promise makes them panic, with the seed
 //! and the last datagrams.
+//!
+//! A stream through a path that loses every fifth datagram:
+//!
+//! ```
+//! use tou_sim::Pair;
+//!
+//! let mut pair = Pair::new(7);
+//! pair.both(|knobs| knobs.loss = 0.2);
+//! let (client, server) = pair.connect();
+//! pair.client().write(client, b"hello").unwrap();
+//! let mut data = [0; 5];
+//! pair.run_until(|pair| pair.server().read(server, &mut data).is_ok());
+//! assert_eq!(&data, b"hello");
+//! ```
 
 pub mod audit;
 pub mod host;
