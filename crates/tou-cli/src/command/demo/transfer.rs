@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::relay::{connection_failure, finish};
 
 /// How long the handshake may take on a network that may be very bad.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is sent and received at once.
 const CHUNK: usize = 256 << 10;
