@@ -249,3 +249,44 @@ fn paced_segments_go_when_their_time_has_come() {
     }
     assert_eq!(script.host.info(conn).unwrap().counters.timeouts, 0);
 }
+
+/// A large window both ways, and 200,000 octets written at once; what of it is
+/// sent before anything is acknowledged.
+fn written_into_a_large_window(nodelay: bool) -> (Script, ConnId, u32) {
+    let config = presets::plain_builder()
+        .with_window_scaling(true)
+        .with_initial_window(1_000_000)
+        .with_send_buffer(1_000_000, 1_000_000)
+        .with_nodelay(nodelay)
+        .build()
+        .unwrap();
+    let mut script = Script::with_connection(config);
+    let conn = script.establish(syn(0).mss(1_000).wscale(8));
+    script.inject(ack(1, 1).win(10_000));
+    script.host.write(conn, &[7; 200_000]).unwrap();
+    let sent = octets(&mut script);
+    (script, conn, sent)
+}
+
+fn octets(script: &mut Script) -> u32 {
+    script.take_output().iter().map(|(_, data)| u32::try_from(data.len()).unwrap()).sum()
+}
+
+#[test]
+fn what_does_not_fill_a_batch_waits_while_two_are_in_flight() {
+    let (mut script, conn, sent) = written_into_a_large_window(false);
+    assert!((140_001..200_000).contains(&sent), "{sent}");
+    // An acknowledgment asks again, and there is no longer that much in flight.
+    script.inject(ack(1, 100_001).win(10_000));
+    assert_eq!(sent + octets(&mut script), 200_000);
+    assert_eq!(script.host.info(conn).unwrap().counters.segments_retransmitted, 0);
+}
+
+#[test]
+fn what_does_not_fill_a_batch_goes_when_delay_is_unwanted_or_the_stream_ends() {
+    let (.., sent) = written_into_a_large_window(true);
+    assert_eq!(sent, 200_000);
+    let (mut script, conn, sent) = written_into_a_large_window(false);
+    script.host.shutdown(conn).unwrap();
+    assert_eq!(sent + octets(&mut script), 200_000);
+}
