@@ -109,7 +109,7 @@ impl<C: Charge> State<C> {
             due = self.charge.next_deadline();
         }
         let vacant = now.saturating_since(self.serviced);
-        if self.lead == Lead::Nobody && vacant >= GRACE {
+        if self.lead == Lead::Nobody && (vacant >= GRACE || self.crowded) {
             self.lead = Lead::Background;
             self.counters.takeovers += 1;
         }

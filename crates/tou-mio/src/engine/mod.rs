@@ -18,6 +18,9 @@
 //!     +-------------> Background ----+--+ thread is nudged and steps down
 //! ```
 //!
+//! When many callers wait ([`CROWD`]) the background thread leads them all until
+//! none waits: whoever else led would hand the lead on with each datagram.
+//!
 //! Between two calls nobody leads. To wake the background thread each time
 //! would cost a request/response loop two context switches a round, so it does
 //! not: as long as callers come and go the background thread is on watch. It
@@ -60,6 +63,10 @@ pub(crate) use self::signals::{Hook, Signals, Ticket};
 /// the most that an acknowledgment or a timer is late when a program stops
 /// making calls, and long against the time between two calls of one that does.
 const GRACE: Duration = Duration::from_millis(1);
+
+/// With so many callers waiting, handing the lead from one to the next costs more
+/// than one thread that does nothing else.
+const CROWD: usize = 4;
 
 /// A call that need not wait looks after the socket all the same when nobody
 /// leads and nobody has done so for this long: a reader of a full buffer
@@ -144,6 +151,9 @@ struct State<C> {
     /// Threads that were woken and have not come back yet. Each of them leads,
     /// or passes the lead on, when it does.
     incoming: usize,
+    /// So many callers wait that the lead is the background thread's, and stays
+    /// with it until none does.
+    crowded: bool,
     last_ticket: u64,
     /// Set once it runs.
     background: Option<Thread>,
@@ -315,6 +325,7 @@ impl<C: Charge> State<C> {
             turns: 0,
             followers: BTreeMap::new(),
             incoming: 0,
+            crowded: false,
             last_ticket: 0,
             background: None,
             stopping: false,
@@ -357,7 +368,8 @@ impl<C: Charge> State<C> {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         self.charge.enlist(interest, ticket);
-        let Some(poller) = self.poller.take() else {
+        self.crowded &= !self.followers.is_empty();
+        let Some(poller) = self.poller.take_if(|_| !self.crowded) else {
             self.followers.insert(ticket, thread::current());
             self.counters.follower_waits += 1;
             return Step::Follow(ticket, deadline.map(|deadline| deadline.saturating_since(now)));
@@ -380,7 +392,14 @@ impl<C: Charge> State<C> {
     /// A caller's wait is over: if nobody leads now, somebody must, or the
     /// background thread must see to it.
     fn pass_on(&mut self, now: Instant) {
-        if self.lead != Lead::Nobody || self.incoming > 0 {
+        if self.lead != Lead::Nobody {
+            return;
+        }
+        if self.followers.len() >= CROWD && !self.crowded {
+            self.crowded = true;
+            self.call_background(now);
+        }
+        if self.incoming > 0 || self.crowded {
             return;
         }
         if let Some((_, thread)) = self.followers.pop_last() {

@@ -170,6 +170,37 @@ fn the_lead_passes_from_caller_to_caller() {
 }
 
 #[test]
+fn the_background_thread_leads_a_crowd_until_nobody_waits() {
+    let rig = Rig::new();
+    let sender = rig.sender();
+    let crowd = CROWD + 1;
+    thread::scope(|scope| {
+        let rig = &rig;
+        let mut takers = Vec::new();
+        for index in 0..crowd {
+            takers.push(scope.spawn(move || rig.take(index, LONG)));
+            let waits = |counters: DriverCounters| counters.caller_waits + counters.follower_waits;
+            while waits(rig.engine().counters()) <= index as u64 {
+                thread::yield_now();
+            }
+        }
+        let takeovers = rig.engine().counters().takeovers;
+        // The first leads, gets its own, and leaves a crowd behind.
+        for (index, taker) in takers.into_iter().enumerate() {
+            sender.send(&[index as u8]).unwrap();
+            assert_eq!(taker.join().unwrap(), Some(()));
+        }
+        let counters = rig.engine().counters();
+        assert!(counters.takeovers > takeovers);
+        assert_eq!(counters.caller_waits, 1, "nobody else had to lead");
+    });
+    // A caller alone leads as before.
+    let leads = rig.engine().counters().caller_waits;
+    assert_eq!(rig.take(0, SHORT), None);
+    assert_eq!(rig.engine().counters().caller_waits, leads + 1);
+}
+
+#[test]
 fn nothing_is_lost_when_many_threads_wait_and_leave() {
     const ROUNDS: usize = 300;
     let rig = Rig::new();
