@@ -19,16 +19,40 @@ macro_rules! topic {
 }
 
 mod backpressure;
+mod closing;
+mod connecting;
+mod data;
+mod errors;
+mod families;
+mod handles;
 mod impairment;
+mod info;
 mod killed;
+mod many;
 mod names;
 mod options;
+mod timeouts;
 
 /// All cases, by topic.
 #[must_use]
 pub fn cases<D: Driver>() -> Vec<Case<D>> {
-    [names::cases, options::cases, backpressure::cases, impairment::cases, killed::cases]
-        .iter()
-        .flat_map(|topic| topic())
-        .collect()
+    [
+        names::cases,
+        families::cases,
+        connecting::cases,
+        options::cases,
+        timeouts::cases,
+        data::cases,
+        handles::cases,
+        backpressure::cases,
+        closing::cases,
+        errors::cases,
+        impairment::cases,
+        killed::cases,
+        many::cases,
+        info::cases,
+    ]
+    .iter()
+    .flat_map(|topic| topic())
+    .collect()
 }

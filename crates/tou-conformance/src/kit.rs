@@ -216,3 +216,6 @@ pub(crate) fn fill<S: Stream>(stream: &S) -> Result<usize, Failure> {
     stream.set_write_timeout(Some(LONG))?;
     if error.kind() == ErrorKind::WouldBlock { Ok(total) } else { Err(error.into()) }
 }
+/// Long enough for another thread to have begun to wait, as a rule. Nothing may
+/// depend on it but that a case tries what it means to try.
+pub(crate) const MOMENT: Duration = Duration::from_millis(30);
