@@ -88,6 +88,10 @@ pub struct AckEvent {
     /// A fast recovery is under way: the window is proportional rate reduction's until it ends
     /// (RFC 9937).
     pub in_recovery: bool,
+    /// What was outstanding when the retransmission timer last expired was not all acknowledged
+    /// before this: an acknowledgment may cover much that left the network long ago, and opens the
+    /// window by one segment at most (RFC 5681 §3.1, RFC 3465 §2.3).
+    pub after_timeout: bool,
 }
 
 impl AckEvent {
@@ -108,6 +112,7 @@ impl AckEvent {
             sent_pos: 0,
             app_limited: false,
             in_recovery: false,
+            after_timeout: false,
         }
     }
 }

@@ -58,12 +58,18 @@ impl Limits {
     /// Bytes by which this acknowledgment may open the window in slow start.
     ///
     /// The limit on one acknowledgment falls away where a pacer keeps the opened window from
-    /// leaving as a burst, but only in the initial slow start (`ssthresh` still without a value):
-    /// later, an acknowledgment that fills a hole can cover much that left the network long ago
-    /// (RFC 3465 §2.3).
+    /// leaving as a burst, but only in the initial slow start (`ssthresh` still without a value).
+    /// While a timeout is being repaired, an acknowledgment that fills a hole can cover much that
+    /// left the network long ago, and counts for one segment (RFC 3465 §2.3).
     pub(super) fn slow_start_credit(&self, event: &AckEvent, ssthresh: u64) -> u64 {
         let initial = ssthresh == u64::MAX;
-        let limit = if initial && self.paced { u64::MAX } else { SEGMENTS_PER_ACK * self.mss() };
+        let limit = if event.after_timeout {
+            self.mss()
+        } else if initial && self.paced {
+            u64::MAX
+        } else {
+            SEGMENTS_PER_ACK * self.mss()
+        };
         credit(event).min(limit)
     }
 

@@ -16,6 +16,15 @@ use super::input::Arrival;
 use super::state::State;
 use super::verdict::{AckVerdict, judge_ack};
 
+/// What was under way when an acknowledgment came.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    /// A fast recovery.
+    in_recovery: bool,
+    /// The repair of a timeout.
+    after_timeout: bool,
+}
+
 impl Connection {
     /// Processes the ACK field in a synchronized state. Returns whether the
     /// rest of the segment is to be processed.
@@ -35,7 +44,10 @@ impl Connection {
             self.on_acked(now, seg.ack);
         } else if self.may_tell_news(seg) {
             let front = self.recovery.front();
-            let in_recovery = self.recovery.in_fast_recovery();
+            let before = Before {
+                in_recovery: self.recovery.in_fast_recovery(),
+                after_timeout: self.recovery.in_rto_recovery(),
+            };
             let outcome = self.apply_ack(now, seg);
             if outcome.acked > 0 {
                 // The segment that was the first outstanding, or a part of it.
@@ -43,7 +55,7 @@ impl Connection {
                 self.segment_size.on_delivered(len, u64::from(self.option_len()));
                 self.on_acked(now, seg.ack);
             }
-            self.adjust_window(now, seg, &outcome, in_recovery);
+            self.adjust_window(now, seg, &outcome, before);
         }
         self.update_send_window(now, seg, acks_new);
         self.on_our_fin_acked(now);
@@ -55,7 +67,14 @@ impl Connection {
     fn may_tell_news(&self, seg: &Arrival<'_>) -> bool {
         seg.ack != self.snd.una
             || !seg.header.options.sack.is_empty()
-            || (seg.payload.is_empty() && self.recovery.outstanding() > 0)
+            || (seg.payload.is_empty() && self.is_duplicate_awaited())
+    }
+
+    /// Whether a repeated acknowledgment could tell something: of a loss, or that
+    /// a tail loss probe was needless, which may come to light when everything is
+    /// acknowledged (RFC 8985 §7.4.2, case 2).
+    fn is_duplicate_awaited(&self) -> bool {
+        self.recovery.outstanding() > 0 || self.recovery.is_probe_unresolved()
     }
 
     /// Tells the scoreboard.
@@ -88,7 +107,7 @@ impl Connection {
     /// RFC 5681 §2's five conditions. What answers a zero-window probe repeats
     /// the last acknowledgment too, and says nothing of loss.
     fn is_duplicate_ack(&self, seg: &Arrival<'_>) -> bool {
-        self.recovery.outstanding() > 0
+        self.is_duplicate_awaited()
             && self.persist.probing_since().is_none()
             && seg.payload.is_empty()
             && !seg.flags().intersects(SegmentFlags::SYN | SegmentFlags::FIN)
@@ -119,7 +138,7 @@ impl Connection {
         now: Instant,
         seg: &Arrival<'_>,
         outcome: &AckOutcome,
-        was_in_recovery: bool,
+        before: Before,
     ) {
         let Some(congestion) = &mut self.congestion else { return };
         if outcome.spurious {
@@ -151,7 +170,8 @@ impl Connection {
             ack_pos: seg.ack.raw(),
             sent_pos: self.snd.nxt.raw(),
             app_limited: seg.ack > self.cwnd_limited_to,
-            in_recovery: was_in_recovery || self.recovery.in_fast_recovery(),
+            in_recovery: before.in_recovery || self.recovery.in_fast_recovery(),
+            after_timeout: before.after_timeout,
         });
     }
 

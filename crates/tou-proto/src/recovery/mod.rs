@@ -92,9 +92,9 @@ pub(crate) struct AckInfo<'a> {
     /// The echoed timestamp itself.
     pub(crate) tsecr: Option<u32>,
     /// A duplicate as RFC 5681 §2 defines it (ack == SND.UNA, something
-    /// outstanding, no data, no SYN or FIN, same window). Decides about loss only
-    /// when SACK is off; with SACK it tells that a probe was needless (RFC 8985
-    /// §7.4.2).
+    /// outstanding or a probe unresolved, no data, no SYN or FIN, same window).
+    /// Decides about loss only when SACK is off; with SACK it tells that a probe
+    /// was needless (RFC 8985 §7.4.2).
     pub(crate) duplicate: bool,
 }
 
@@ -262,6 +262,7 @@ impl Recovery {
             self.rto.restart(sent.now);
         }
         self.board.queue.push(sent);
+        self.undo.on_new_data();
         // RFC 8985 §7.2.
         self.tlp.arm(sent.now);
         self.count_in_prr(sent);
@@ -307,6 +308,12 @@ impl Recovery {
         let tail = self.board.tail().map_or(0, SentSegment::len);
         self.tlp.on_sent(end, if retransmission { tail } else { 0 });
         self.rto.restart(now);
+    }
+
+    /// A tail loss probe sent something again, and whether that was needless is
+    /// not known yet (RFC 8985 §7.4.1).
+    pub(crate) fn is_probe_unresolved(&self) -> bool {
+        self.tlp.retransmitted() > 0
     }
 
     /// Starts a fast recovery episode (RFC 5681 §3.2, RFC 6675 §5, RFC 9937 §6.1)
@@ -369,8 +376,8 @@ impl Recovery {
         self.must_retransmit && self.board.queue.first_lost().is_some()
     }
 
-    /// New data, if any may be sent, should go before what is lost: it tells whether
-    /// the last timeout was spurious (RFC 5682 §3.1 step 2b). To follow it is
+    /// New data, if any may be sent, should go before what is lost, two segments of
+    /// it: it tells whether the last timeout was spurious (RFC 5682 §3.1 step 2b). To follow it is
     /// optional, and `must_retransmit` goes first.
     pub(crate) fn prefers_new_data(&self) -> bool {
         self.undo.prefers_new_data()
@@ -418,7 +425,8 @@ impl Recovery {
         matches!(self.phase, Phase::Fast { .. })
     }
 
-    #[cfg(test)]
+    /// What was outstanding when the retransmission timer expired is not all
+    /// acknowledged yet.
     pub(crate) fn in_rto_recovery(&self) -> bool {
         matches!(self.phase, Phase::Timeout { .. })
     }

@@ -41,10 +41,14 @@ enum Frto {
     Off,
     /// Step 2: waits for an acknowledgment of the retransmission.
     Retransmitted,
-    /// Step 3: waits for what the next one acknowledges. New data would tell more
-    /// than retransmissions.
-    Probing,
+    /// Step 3: waits for what the next one acknowledges. So many segments of new
+    /// data may go meanwhile: they tell more than retransmissions.
+    Probing { segments: u8 },
 }
+
+/// Segments of new data in step 2b. If the timeout was right, they are more load
+/// on a path that has too much.
+const NEW_SEGMENTS: u8 = 2;
 
 /// What [`Undo::on_ack`] needs to know of an acknowledgment.
 #[derive(Clone, Debug)]
@@ -89,7 +93,7 @@ impl Undo {
     /// that counts.
     pub(super) fn on_timeout(&mut self, una: StreamPos, steady: bool, again: bool) {
         if again && let Some(episode) = &mut self.episode {
-            if episode.frto == Frto::Probing {
+            if matches!(episode.frto, Frto::Probing { .. }) {
                 episode.frto = Frto::Off;
             }
             return;
@@ -152,7 +156,15 @@ impl Undo {
     /// RFC 5682 §3.1 step 2b: new data, if any may be sent, goes before what is
     /// marked lost.
     pub(super) fn prefers_new_data(&self) -> bool {
-        self.episode.is_some_and(|episode| episode.frto == Frto::Probing)
+        let frto = self.episode.map(|episode| episode.frto);
+        matches!(frto, Some(Frto::Probing { segments: 1.. }))
+    }
+
+    /// A segment of new data was sent.
+    pub(super) fn on_new_data(&mut self) {
+        if let Some(Episode { frto: Frto::Probing { segments }, .. }) = &mut self.episode {
+            *segments = segments.saturating_sub(1);
+        }
     }
 }
 
@@ -195,16 +207,17 @@ impl Episode {
                 if ack.advanced {
                     // 2a: no evidence if it covers everything. 2b.
                     let all = ack.recover.is_none_or(|recover| ack.una >= recover);
-                    self.frto = if all { Frto::Off } else { Frto::Probing };
+                    self.frto =
+                        if all { Frto::Off } else { Frto::Probing { segments: NEW_SEGMENTS } };
                 }
                 false
             }
-            Frto::Probing if ack.advanced || ack.duplicate => {
+            Frto::Probing { .. } if ack.advanced || ack.duplicate => {
                 self.frto = Frto::Off;
                 // 3b, else 3a.
                 ack.original_before_timeout && !beyond
             }
-            Frto::Probing => false,
+            Frto::Probing { .. } => false,
         }
     }
 }
