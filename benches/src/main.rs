@@ -1,5 +1,6 @@
 //! `tou-bench`: measurements that are programs of their own.
 
+mod connects;
 mod instructions;
 mod memory;
 mod paths;
@@ -24,6 +25,8 @@ enum Command {
     /// Instructions for one data segment through both ends, in memory
     /// (needs valgrind).
     Instructions(instructions::Args),
+    /// Time for one short connection, in memory, with TIME-WAIT full.
+    Connects(connects::Args),
     /// Goodput over simulated paths, in virtual time.
     Paths(paths::Args),
     /// tou beside kernel TCP, raw UDP and QUIC over loopback, in turns.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     match Args::parse().command {
         Command::Memory(args) => memory::run(&args),
         Command::Instructions(args) => instructions::run(&args),
+        Command::Connects(args) => connects::run(&args),
         Command::Paths(args) => paths::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Peer(side) => peers::play(&side),

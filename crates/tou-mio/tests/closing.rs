@@ -138,6 +138,32 @@ fn lingering_waits_for_the_data() {
 }
 
 #[test]
+fn lingering_ends_after_its_time_and_the_data_still_goes() {
+    let Pair { mut client, server, .. } = pair();
+    let socket = client.socket();
+    let nothing = Impairment { drop: 1.0, ..Impairment::default() };
+    socket.impair(Direction::Send, &nothing).unwrap();
+    client.set_linger(Some(Duration::from_millis(50)));
+    client.write_all(b"late").unwrap();
+    let start = now();
+    drop(client);
+    assert!(start.elapsed() >= Duration::from_millis(50));
+    assert_eq!(socket.connection_count(), 1, "it goes on trying");
+    socket.impair(Direction::Send, &Impairment::default()).unwrap();
+    assert_eq!(read_all(&server), b"late");
+}
+
+#[test]
+fn lingering_for_no_time_resets() {
+    let Pair { client, mut server, .. } = pair();
+    let _socket = client.socket();
+    client.set_linger(Some(Duration::ZERO));
+    drop(client);
+    let error = server.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn a_dropped_peer_ends_the_stream() {
     let Pair { client, mut server, .. } = pair();
     // Somebody has to answer for it.

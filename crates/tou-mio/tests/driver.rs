@@ -72,6 +72,27 @@ fn idle_connections_cost_no_wakeups() {
 }
 
 #[test]
+fn path_kept_open_costs_one_wakeup_for_each_silence() {
+    let silence = Duration::from_secs(1);
+    let config = EndpointConfig::builder().with_path_keepalive(Some(silence)).build().unwrap();
+    let builder = TouSocket::builder().with_endpoint(config);
+    let Pair { mut client, server, .. } = pair_of(builder, TouSocket::builder());
+    client.write_all(b"x").unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let socket = client.socket();
+    let before = socket.driver_counters().wakeups;
+    let start = now();
+    while socket.counters().path_keepalives < 2 {
+        assert!(start.elapsed() < LONG);
+        thread::sleep(Duration::from_millis(10));
+    }
+    // Each of them, and at most one look that found that something was sent since.
+    let wakeups = socket.driver_counters().wakeups - before;
+    assert!((2..=3).contains(&wakeups), "{wakeups}");
+    drop(server);
+}
+
+#[test]
 fn requests_do_not_wake_the_background_thread_each_time() {
     const ROUNDS: u64 = 500;
     let Pair { client, server, .. } = pair();

@@ -143,8 +143,13 @@ pub struct EndpointCounters {
     /// Segments for a live connection that came from another UDP address or
     /// port, and were dropped.
     pub wrong_path: u64,
+    /// Acknowledgments sent only to keep a path open.
+    pub path_keepalives: u64,
     /// Connections remembered in TIME-WAIT that made room before their time.
     pub time_wait_evicted: u64,
+    /// Connections in TIME-WAIT, of either side, whose names a new one took over
+    /// (RFC 6191).
+    pub time_wait_reused: u64,
     /// Error reports that matched no connection.
     pub stray_path_errors: u64,
 }

@@ -54,7 +54,11 @@ impl EndpointFacts {
     }
 
     pub(super) fn config(self) -> Arc<EndpointConfig> {
-        let builder = EndpointConfig::builder().with_mtu(self.mtu).with_time_wait(self.time_wait);
+        // Scripts are about TCP, which knows of no translators on the path.
+        let builder = EndpointConfig::builder()
+            .with_mtu(self.mtu)
+            .with_time_wait(self.time_wait)
+            .with_path_keepalive(None);
         // TIME-WAIT of no length is the one value that can be wrong.
         builder.build().unwrap_or_default()
     }

@@ -32,6 +32,7 @@ pub struct EndpointConfigBuilder {
     pub(crate) time_wait: Duration,
     pub(crate) ephemeral_ports: (u16, u16),
     pub(crate) stray_replies_per_second: u32,
+    pub(crate) path_keepalive: Option<Duration>,
 }
 
 impl Default for EndpointConfigBuilder {
@@ -46,6 +47,7 @@ impl Default for EndpointConfigBuilder {
             time_wait: Duration::from_secs(60),
             ephemeral_ports: (20_480, 65_535),
             stray_replies_per_second: 1_000,
+            path_keepalive: Some(Duration::from_secs(20)),
         }
     }
 }
@@ -106,6 +108,16 @@ impl EndpointConfigBuilder {
         self
     }
 
+    /// After how much silence of this side a datagram goes out to keep a path
+    /// through address translators open: at least a second, `None` never. Only
+    /// over paths that this side opened, and only while they have connections.
+    /// Default: 20 s. Translators are to remember UDP for two minutes (RFC 4787
+    /// REQ-5), but many forget after 30 s.
+    pub fn with_path_keepalive(mut self, silence: Option<Duration>) -> Self {
+        self.path_keepalive = silence;
+        self
+    }
+
     /// Checks the values.
     ///
     /// # Errors
@@ -117,6 +129,8 @@ impl EndpointConfigBuilder {
         require(!self.time_wait.is_zero(), "time_wait", "longer than nothing")?;
         let (first, last) = self.ephemeral_ports;
         require(1 <= first && first <= last, "ephemeral_ports", "1 <= first <= last")?;
+        let is_sparing = |silence: Duration| silence >= Duration::from_secs(1);
+        require(self.path_keepalive.is_none_or(is_sparing), "path_keepalive", "at least 1 s")?;
         Ok(Arc::new(EndpointConfig { fields: self }))
     }
 }
@@ -135,5 +149,7 @@ mod tests {
         assert_eq!(field(builder().with_time_wait(Duration::ZERO)), "time_wait");
         assert_eq!(field(builder().with_ephemeral_ports(0, 9)), "ephemeral_ports");
         assert_eq!(field(builder().with_ephemeral_ports(9, 8)), "ephemeral_ports");
+        let hasty = Some(Duration::from_millis(999));
+        assert_eq!(field(builder().with_path_keepalive(hasty)), "path_keepalive");
     }
 }

@@ -51,6 +51,18 @@ pub struct OpenParams {
     pub default_mss: u16,
 }
 
+impl OpenParams {
+    /// Sees to it that our sequence numbers begin above those of an earlier
+    /// connection with the same names (RFC 6191 §2): at `above`, if there was one.
+    pub(crate) fn begin_above(&mut self, above: Option<SeqNumber>) {
+        if let Some(above) = above
+            && self.isn.distance_from(above) <= 0
+        {
+            self.isn = above.plus(1 << 16);
+        }
+    }
+}
+
 /// Shift counts above this are taken for this (RFC 7323 §2.3).
 const MAX_WINDOW_SHIFT: u8 = 14;
 

@@ -271,6 +271,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Owes the peer an acknowledgment, news or not: a segment that it takes and
+    /// does not answer, for those who want to keep a path open. Does nothing before
+    /// the connection is established.
+    pub fn acknowledge(&mut self) {
+        if self.state.is_synchronized() {
+            self.acks.require();
+        }
+    }
+
     /// While corked only full segments are sent, or what has waited 200 ms.
     pub fn set_cork(&mut self, now: Instant, cork: bool) {
         self.flags.cork = cork;

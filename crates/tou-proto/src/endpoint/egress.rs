@@ -28,15 +28,17 @@ impl Endpoint {
                 continue;
             };
             entry.is_ready = false;
-            let path = self.paths.get(entry.peer);
-            let transmit =
-                entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| Transmit {
+            let path = self.paths.in_slot(entry.peer.slot);
+            let transmit = entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| {
+                path.sent_at = now;
+                Transmit {
                     peer: path.addr,
                     local_ip: path.local_ip,
                     ecn: Ecn::NotEct,
                     stride: filled.stride,
                     segments: filled.segments,
-                });
+                }
+            });
             // Whoever has more goes to the end of the line; whoever has said its
             // last word is gone, and perhaps its path.
             self.settle(now, slot);

@@ -167,6 +167,7 @@ impl Endpoint {
         let has_backlog = |id| self.listeners.get(id).is_some_and(Listener::has_room);
         if let Some(listener) = listener.filter(|id| has_room && has_backlog(*id)) {
             self.forget_time_wait(slot);
+            self.counters.time_wait_reused += 1;
             self.open_passively(now, listener, seg, Some(above));
         } else if let Some(header) = self.time_waits.answer(now, slot) {
             self.strays.push_owed(stray_reply(seg, header));
@@ -237,11 +238,7 @@ impl Endpoint {
         listener.on_syn();
         let config = listener.config.clone();
         let mut params = self.open_params(now, remote, seg.header.dst_port, config);
-        if let Some(above) = above
-            && params.isn.distance_from(above) <= 0
-        {
-            params.isn = above.plus(1 << 16);
-        }
+        params.begin_above(above);
         let peer = self.paths.join(remote.addr, seg.batch.local_ip);
         let conn = Connection::accept(now, params, &seg.header, seg.payload());
         let stage = Stage::Embryonic(listener_id);
@@ -272,7 +269,8 @@ impl Endpoint {
 
     /// Enters a connection under `key`, whose path it has joined.
     pub(super) fn enter(&mut self, conn: Connection, key: Key, ip: IpAddr, stage: Stage) -> ConnId {
-        let id = self.slots.insert(Box::new(conn), key, stage);
+        let keeps_path = self.paths.begin_connection(key.peer, stage == Stage::User);
+        let id = self.slots.insert(Box::new(conn), key, stage, keeps_path);
         self.demux.insert(key, ip, Target::Connection(id.slot));
         id
     }

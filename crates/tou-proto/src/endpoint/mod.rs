@@ -21,6 +21,7 @@ mod input;
 mod isn;
 mod listener;
 mod path;
+mod path_keepalive;
 mod ports;
 mod reset;
 mod settle;
@@ -45,6 +46,7 @@ use self::demux::Demux;
 use self::events::Events;
 use self::listener::Listeners;
 use self::path::Paths;
+use self::path_keepalive::PathKeepalives;
 use self::reset::StrayReplies;
 use self::slots::Slots;
 use self::time_wait::TimeWaits;
@@ -79,6 +81,7 @@ pub struct Endpoint {
     time_waits: TimeWaits,
     strays: StrayReplies,
     deadlines: Deadlines,
+    path_keepalives: PathKeepalives,
     /// Connections that may have something to send, in turn. It may name some
     /// that are gone.
     ready: VecDeque<ConnId>,
@@ -103,6 +106,7 @@ impl Endpoint {
             time_waits: TimeWaits::new(fields.time_wait, fields.max_time_wait),
             strays: StrayReplies::new(fields.stray_replies_per_second, &secret),
             deadlines: Deadlines::default(),
+            path_keepalives: PathKeepalives::new(fields.path_keepalive),
             ready: VecDeque::new(),
             events: Events::default(),
             counters: EndpointCounters::default(),
@@ -209,7 +213,8 @@ impl DatagramMachine for Endpoint {
     fn poll_timeout(&mut self) -> Option<Instant> {
         let connection = self.next_connection_deadline();
         let time_wait = self.time_waits.next_expiry();
-        [connection, time_wait].into_iter().flatten().min()
+        let path = self.next_path_deadline();
+        [connection, time_wait, path].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -223,6 +228,7 @@ impl DatagramMachine for Endpoint {
         while let Some(slot) = self.time_waits.expired(now) {
             self.forget_time_wait(slot);
         }
+        self.keep_paths_open(now);
     }
 }
 

@@ -9,6 +9,7 @@ use slab::Slab;
 
 use crate::id::PeerId;
 use crate::secret::Secret;
+use crate::time::Instant;
 
 use super::table::Table;
 
@@ -29,6 +30,14 @@ pub(super) struct Path {
     generation: u32,
     /// How many connections and remains use the path.
     users: u32,
+    /// How many of them are connections.
+    connections: u32,
+    /// This side connected first: it keeps the path open (`path_keepalive`).
+    is_opened_here: bool,
+    /// When a connection last sent something.
+    pub(super) sent_at: Instant,
+    /// The path's entry in the queue of those that are kept open.
+    pub(super) keepalive: Option<Instant>,
 }
 
 /// A UDP address as a key: explicit bytes, the same on every machine.
@@ -72,7 +81,16 @@ impl Paths {
         }
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let slot = self.slab.insert(Path { addr, local_ip, generation, users: 1 });
+        let slot = self.slab.insert(Path {
+            addr,
+            local_ip,
+            generation,
+            users: 1,
+            connections: 0,
+            is_opened_here: false,
+            sent_at: Instant::ZERO,
+            keepalive: None,
+        });
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.by_addr.insert(AddrKey(addr), slot);
         PeerId { slot, generation }
@@ -91,6 +109,30 @@ impl Paths {
 
     pub(super) fn get(&self, peer: PeerId) -> Option<&Path> {
         self.slab.get(peer.slot as usize)
+    }
+
+    /// The path in a slot.
+    pub(super) fn in_slot(&mut self, slot: u32) -> Option<&mut Path> {
+        self.slab.get_mut(slot as usize)
+    }
+
+    /// A user of the path is a connection, opened by this side or by the peer.
+    /// Returns whether the path was opened by this side: by the first of the
+    /// connections there are.
+    pub(super) fn begin_connection(&mut self, peer: PeerId, is_active: bool) -> bool {
+        let Some(path) = self.slab.get_mut(peer.slot as usize) else { return false };
+        if path.connections == 0 {
+            path.is_opened_here = is_active;
+        }
+        path.connections = path.connections.saturating_add(1);
+        path.is_opened_here
+    }
+
+    /// A user of the path is no connection any more.
+    pub(super) fn end_connection(&mut self, peer: PeerId) {
+        if let Some(path) = self.slab.get_mut(peer.slot as usize) {
+            path.connections = path.connections.saturating_sub(1);
+        }
     }
 
     /// The peer was heard from: answers go out from the address it wrote to.
@@ -116,5 +158,19 @@ mod tests {
         paths.leave(first);
         assert_eq!(paths.find(addr), None);
         assert_ne!(paths.join(addr, None), first, "a new path is not the old one");
+    }
+
+    #[test]
+    fn a_path_is_opened_by_the_first_of_its_connections() {
+        let mut paths = Paths::new(&Secret::new(&[0; 32]));
+        let path = paths.join(SocketAddr::from(([10, 0, 0, 1], 9)), None);
+        assert!(paths.begin_connection(path, true));
+        assert!(paths.begin_connection(path, false));
+        paths.end_connection(path);
+        assert!(paths.begin_connection(path, false), "one of them still is");
+        paths.end_connection(path);
+        paths.end_connection(path);
+        assert!(!paths.begin_connection(path, false));
+        assert!(!paths.begin_connection(path, true));
     }
 }

@@ -15,6 +15,7 @@ impl Endpoint {
         self.promote(now, slot);
         self.tell(slot);
         self.hand_over_remains(now, slot);
+        self.settle_speaker(now, slot);
         let Some(entry) = self.slots.get_mut(slot) else { return };
         if entry.conn.is_finished() {
             self.bury(slot);
@@ -69,6 +70,7 @@ impl Endpoint {
             let Some(path) = self.paths.get(key.peer) else { return };
             let (addr, local_ip) = (path.addr, path.local_ip);
             self.paths.join(addr, local_ip);
+            self.paths.end_connection(key.peer);
             let (remains_slot, evicted) = self.time_waits.insert(now, key, remains);
             self.demux.insert(key, addr.ip(), Target::TimeWait(remains_slot));
             if let Some(evicted) = evicted {
@@ -78,6 +80,7 @@ impl Endpoint {
         } else if entry.conn.state() == State::Closed {
             // Nothing that comes now is for this connection any more.
             entry.is_keyed = false;
+            self.paths.end_connection(key.peer);
             let ip = self.paths.get(key.peer).map(|path| path.addr.ip());
             if let Some(ip) = ip {
                 self.demux.remove(&key, ip);
@@ -96,6 +99,7 @@ impl Endpoint {
         {
             let ip = path.addr.ip();
             self.demux.remove(&entry.key(), ip);
+            self.paths.end_connection(entry.peer);
         }
         self.paths.leave(entry.peer);
     }

@@ -24,6 +24,11 @@ pub(super) struct Slot {
     pub(super) is_keyed: bool,
     /// The connection stands in the ready queue.
     pub(super) is_ready: bool,
+    /// Its path was opened by this side, which keeps it open while any of its
+    /// connections is established.
+    pub(super) keeps_path: bool,
+    /// It is one of those that may speak for the path.
+    pub(super) is_speaker: bool,
     /// Its entry in the deadline queue.
     pub(super) deadline: Option<Instant>,
     generation: u32,
@@ -65,7 +70,13 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn insert(&mut self, conn: Box<Connection>, key: Key, stage: Stage) -> ConnId {
+    pub(super) fn insert(
+        &mut self,
+        conn: Box<Connection>,
+        key: Key,
+        stage: Stage,
+        keeps_path: bool,
+    ) -> ConnId {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let slot = self.slab.insert(Slot {
@@ -76,6 +87,8 @@ impl Slots {
             stage,
             is_keyed: true,
             is_ready: false,
+            keeps_path,
+            is_speaker: false,
             deadline: None,
             generation,
         });

@@ -1,7 +1,7 @@
 //! TIME-WAIT (RFC 9293 §3.10.7.4, RFC 1337, RFC 6191): what remains of closed
 //! connections, in a form that costs little.
 
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeSet;
 use core::time::Duration;
 
 use slab::Slab;
@@ -17,11 +17,10 @@ use super::demux::Key;
 #[derive(Debug)]
 pub(super) struct TimeWaits {
     slab: Slab<Entry>,
-    /// Slots in the order in which they were entered or renewed.
-    queue: VecDeque<(Instant, u32, u64)>,
+    /// When each slot expires: one place for each, whatever becomes of it.
+    queue: BTreeSet<(Instant, u32)>,
     duration: Duration,
     max: usize,
-    serial: u64,
 }
 
 #[derive(Debug)]
@@ -30,7 +29,6 @@ struct Entry {
     remains: Remains,
     expires: Instant,
     answers: ReplyLimit,
-    serial: u64,
 }
 
 /// What a segment for a connection in TIME-WAIT deserves.
@@ -47,7 +45,7 @@ pub(super) enum Verdict {
 
 impl TimeWaits {
     pub(super) fn new(duration: Duration, max: usize) -> Self {
-        Self { slab: Slab::new(), queue: VecDeque::new(), duration, max, serial: 0 }
+        Self { slab: Slab::new(), queue: BTreeSet::new(), duration, max }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -62,50 +60,45 @@ impl TimeWaits {
         key: Key,
         remains: Remains,
     ) -> (u32, Option<u32>) {
-        let oldest = if self.slab.len() >= self.max { self.oldest() } else { None };
-        self.serial += 1;
+        let is_full = self.slab.len() >= self.max;
+        let oldest = self.queue.first().filter(|_| is_full).map(|(_, slot)| *slot);
         let expires = now + self.duration;
-        let serial = self.serial;
-        let slot = self.slab.insert(Entry {
-            key,
-            remains,
-            expires,
-            answers: ReplyLimit::default(),
-            serial,
-        });
+        let answers = ReplyLimit::default();
+        let slot = self.slab.insert(Entry { key, remains, expires, answers });
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
-        self.queue.push_back((expires, slot, serial));
+        self.queue.insert((expires, slot));
         (slot, oldest)
     }
 
     /// Removes an entry.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Key> {
-        self.slab.try_remove(slot as usize).map(|entry| entry.key)
-    }
-
-    fn oldest(&mut self) -> Option<u32> {
-        self.next_expiry()?;
-        self.queue.front().map(|(_, slot, _)| *slot)
+        let entry = self.slab.try_remove(slot as usize)?;
+        self.queue.remove(&(entry.expires, slot));
+        Some(entry.key)
     }
 
     /// When the next entry expires.
-    pub(super) fn next_expiry(&mut self) -> Option<Instant> {
-        // The queue may name entries that are gone, or that have another place
-        // further back since they were renewed.
-        while let Some((at, slot, serial)) = self.queue.front().copied() {
-            let is_there = |entry: &&Entry| entry.serial == serial && entry.expires == at;
-            if self.slab.get(slot as usize).filter(is_there).is_some() {
-                return Some(at);
-            }
-            self.queue.pop_front();
-        }
-        None
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.queue.first().map(|(at, _)| *at)
     }
 
     /// An entry whose time is over at `now`.
-    pub(super) fn expired(&mut self, now: Instant) -> Option<u32> {
-        let at = self.next_expiry()?;
-        (at <= now).then(|| self.queue.front().map(|(_, slot, _)| *slot)).flatten()
+    pub(super) fn expired(&self, now: Instant) -> Option<u32> {
+        self.queue.first().filter(|(at, _)| *at <= now).map(|(_, slot)| *slot)
+    }
+
+    /// Whether this side may open a new connection with the names of the one in
+    /// `slot`, and if so, above which number its own must begin.
+    ///
+    /// RFC 6191 says when a SYN that arrives may do so; what makes that safe holds
+    /// for one that is sent: a second after the last word of the old connection
+    /// every timestamp of the new one is later, so that PAWS tells their segments
+    /// apart at both ends.
+    pub(super) fn may_reuse(&self, now: Instant, slot: u32) -> Option<SeqNumber> {
+        let entry = self.slab.get(slot as usize)?;
+        let is_told_apart =
+            entry.remains.timestamps.is_some() && entry.expires + QUARANTINE <= now + self.duration;
+        is_told_apart.then_some(entry.remains.snd_nxt)
     }
 
     /// Judges a segment with `payload_len` bytes of data.
@@ -123,11 +116,9 @@ impl TimeWaits {
             Judged::New => Verdict::Reopen(entry.remains.snd_nxt),
             Judged::FinAgain => {
                 // "Acknowledge it, and restart the 2 MSL timeout."
-                // Each renewal costs a place in the queue, and must be worth it.
-                if entry.expires + RENEWAL <= now + self.duration {
-                    entry.expires = now + self.duration;
-                    self.queue.push_back((entry.expires, slot, entry.serial));
-                }
+                self.queue.remove(&(entry.expires, slot));
+                entry.expires = now + self.duration;
+                self.queue.insert((entry.expires, slot));
                 Verdict::Answer(ack_of(now, &entry.remains))
             }
             Judged::Old => {
@@ -146,8 +137,9 @@ impl TimeWaits {
     }
 }
 
-/// The least by which a renewal lengthens TIME-WAIT.
-const RENEWAL: Duration = Duration::from_secs(1);
+/// How long this side leaves the names of a connection alone in any case: many
+/// ticks of any timestamp clock (RFC 7323 §5.4: one is a second at most).
+const QUARANTINE: Duration = Duration::from_secs(1);
 
 /// What a segment is to what remains of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -377,6 +369,6 @@ mod tests {
             store.judge(Instant::from_micros(micros), slot, &segment(FIN, PEER + 1), 0);
             store.next_expiry();
         }
-        assert!(store.queue.len() <= 200, "{}", store.queue.len());
+        assert_eq!(store.queue.len(), 2);
     }
 }

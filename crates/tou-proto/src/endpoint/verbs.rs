@@ -11,11 +11,13 @@ use crate::conn::{Connection, State};
 use crate::error::{ConnectError, ListenError, ReadError, UnknownConnection, WriteError};
 use crate::event::Event;
 use crate::id::{ConnId, ListenerId, Port};
+use crate::seq::SeqNumber;
 use crate::stats::ConnectionInfo;
 use crate::time::Instant;
 
 use super::demux::{Key, Target};
 use super::listener::Listener;
+use super::ports::Use;
 use super::slots::Stage;
 use super::{Endpoint, Remote, is_peer_address, ports};
 
@@ -86,9 +88,11 @@ impl Endpoint {
         if self.slots.len() >= self.config.fields.max_connections {
             return Err(ConnectError::TooManyConnections);
         }
-        let local_port = self.choose_port(now, remote, local_port)?;
         let config = config.unwrap_or_else(|| self.config.fields.connection.clone());
-        let params = self.open_params(now, remote, local_port, config);
+        let local_port = self.choose_port(now, remote, local_port, &config)?;
+        let above = self.take_over_time_wait(now, remote, local_port);
+        let mut params = self.open_params(now, remote, local_port, config);
+        params.begin_above(above);
         let peer = self.paths.join(remote.addr, None);
         let key = Key { peer, peer_port: remote.port, local_port };
         let id = self.enter(Connection::connect(now, params), key, ip, Stage::User);
@@ -101,22 +105,53 @@ impl Endpoint {
         now: Instant,
         remote: Remote,
         wanted: Option<Port>,
+        config: &ConnectionConfig,
     ) -> Result<Port, ConnectError> {
-        let is_free = |local_port: Port| {
-            let peer = self.paths.find(remote.addr);
+        let peer = self.paths.find(remote.addr);
+        let usage = |local_port: Port| {
             let key = peer.map(|peer| Key { peer, peer_port: remote.port, local_port });
-            key.is_none_or(|key| self.demux.find(&key).is_none())
+            match key.and_then(|key| self.demux.find(&key)) {
+                None => Use::Free,
+                // Timestamps are what will tell the two connections apart.
+                Some(Target::TimeWait(slot))
+                    if config.fields.timestamps
+                        && self.time_waits.may_reuse(now, slot).is_some() =>
+                {
+                    Use::Reusable
+                }
+                Some(_) => Use::Taken,
+            }
         };
         match wanted {
-            Some(port) if is_free(port) => Ok(port),
-            Some(_) => Err(ConnectError::InUse),
+            Some(port) if usage(port) == Use::Taken => Err(ConnectError::InUse),
+            Some(port) => Ok(port),
             None => {
                 let range = self.config.fields.ephemeral_ports;
-                let is_free = |port| is_free(port) && self.listeners.find(port).is_none();
-                ports::choose(&self.secret, now, (remote.addr, remote.port), range, is_free)
+                let usage = |port| match self.listeners.find(port) {
+                    Some(_) => Use::Taken,
+                    None => usage(port),
+                };
+                ports::choose(&self.secret, now, (remote.addr, remote.port), range, usage)
                     .ok_or(ConnectError::NoFreePort)
             }
         }
+    }
+
+    /// Ends TIME-WAIT for a new connection with the same names, if there is any;
+    /// returns the number that the new one's must begin above.
+    fn take_over_time_wait(
+        &mut self,
+        now: Instant,
+        remote: Remote,
+        local_port: Port,
+    ) -> Option<SeqNumber> {
+        let peer = self.paths.find(remote.addr)?;
+        let key = Key { peer, peer_port: remote.port, local_port };
+        let Some(Target::TimeWait(slot)) = self.demux.find(&key) else { return None };
+        let above = self.time_waits.may_reuse(now, slot)?;
+        self.forget_time_wait(slot);
+        self.counters.time_wait_reused += 1;
+        Some(above)
     }
 
     /// Copies data into the send buffer; returns how much fitted, at least one
