@@ -81,9 +81,9 @@ fn path_kept_open_costs_one_wakeup_for_each_silence() {
     thread::sleep(Duration::from_millis(300));
     let socket = client.socket();
     let before = socket.driver_counters().wakeups;
-    let start = now();
-    while socket.counters().path_keepalives < 2 {
-        assert!(start.elapsed() < LONG);
+    let before_it = socket.counters().path_keepalives;
+    // The third will not come before this has looked.
+    while socket.counters().path_keepalives < before_it + 2 {
         thread::sleep(Duration::from_millis(10));
     }
     // Each of them, and at most one look that found that something was sent since.

@@ -21,6 +21,10 @@ pub enum Event {
     Writable(ConnId),
     /// The peer sent urgent data; the urgent mark has moved (RFC 6093).
     Urgent(ConnId),
+    /// A segment of the connection, its SYN too, was sent for the fourth time, and
+    /// nothing comes back (RFC 9293 §3.8.3: R1, SHLD-9). The connection goes on
+    /// trying until the user timeout, or the connect timeout.
+    Stalled(ConnId),
     /// The connection has ended: closed by both sides and all acknowledged
     /// (`None`), or in an untimely way. What had arrived can still be read;
     /// the handle stays valid until its owner closes, releases or aborts it.

@@ -116,7 +116,7 @@ pub mod wire;
 
 pub use self::config::{
     ConfigError, ConnectionConfig, ConnectionConfigBuilder, EndpointConfig, EndpointConfigBuilder,
-    Keepalive, SetOptionError,
+    Keepalive, SetOptionError, UserTimeoutLimits,
 };
 pub use self::conn::{Connection, Disposition, Filled, Happenings, OpenParams, State};
 pub use self::endpoint::{Endpoint, Remote};

@@ -72,6 +72,12 @@ pub struct ConnectionInfo {
     pub rto: Duration,
     /// Retransmission timeouts since something new was last acknowledged.
     pub timeouts_in_a_row: u32,
+    /// The same segment was sent for the fourth time or more, and nothing comes
+    /// back (RFC 9293 §3.8.3: R1).
+    pub is_stalled: bool,
+    /// How long data may stay unacknowledged: the configured time, or what the
+    /// peer's advice has made of it (RFC 5482).
+    pub user_timeout: Duration,
     /// Congestion window in bytes.
     pub cwnd: u64,
     /// Slow-start threshold in bytes; `u64::MAX` before the first loss.

@@ -271,6 +271,7 @@ fn unanswered_syn_is_sent_again_with_doubling_gaps_until_the_timeout() {
     }
     script.expect_after(60_000, syn(0));
     script.expect_silence(180_000 - 123_000);
+    script.expect_event(Event::Stalled(conn));
     script.expect_event(Event::Readable(conn));
     script.expect_event(Event::Closed(conn, Some(ConnectionError::TimedOut)));
     assert_eq!(script.host.read_all(conn).1, Err(ReadError::Closed(ConnectionError::TimedOut)),);

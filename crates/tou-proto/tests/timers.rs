@@ -7,8 +7,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use tou_proto::{
-    ConnId, ConnectionConfigBuilder, ConnectionError, DatagramMachine, Event, Keepalive, ReadError,
-    SetOptionError, State, TransmitBuf,
+    ConnId, ConnectionConfigBuilder, ConnectionError, DatagramMachine, EndpointConfig, Event,
+    Keepalive, ReadError, SetOptionError, State, TransmitBuf,
 };
 use tou_sim::script::{Script, ack, data, syn};
 use tou_sim::{Pair, presets};
@@ -37,7 +37,9 @@ fn idle_connection_has_no_deadline() {
     script.expect_nothing();
     assert_eq!(script.host.deadline(), None);
 
-    let mut pair = Pair::new(1);
+    // Nor does its path, if it need not be kept open.
+    let config = EndpointConfig::builder().with_path_keepalive(None).build().unwrap();
+    let mut pair = Pair::builder(1).config(&config).build();
     let (client, server) = pair.connect();
     assert!(pair.run_until_idle(Duration::from_secs(1)));
     assert_eq!(pair.client().state(client), State::Established);
@@ -175,6 +177,29 @@ fn unacknowledged_data_ends_at_the_user_timeout() {
     assert!(retransmissions >= 3, "{retransmissions}");
     let timed_out = ReadError::Closed(ConnectionError::TimedOut);
     assert_eq!(script.host.read(conn, &mut [0]), Err(timed_out));
+}
+
+#[test]
+fn user_learns_of_a_stall_at_the_third_retransmission() {
+    // RFC 9293 §3.8.3: R1 of three (SHLD-10), well before R2.
+    let (mut script, conn) = with(|config| config);
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
+    let mut retransmissions = 0;
+    while retransmissions < 3 {
+        assert!(!script.host.info(conn).unwrap().is_stalled);
+        assert!(!script.host.take_event(Event::Stalled(conn)));
+        script.wait();
+        retransmissions += script.take_output().len();
+    }
+    assert!(script.host.info(conn).unwrap().is_stalled);
+    script.expect_event(Event::Stalled(conn));
+    // Once, until something comes back.
+    script.wait();
+    script.take_output();
+    assert!(!script.host.take_event(Event::Stalled(conn)));
+    script.inject(ack(1, 2));
+    assert!(!script.host.info(conn).unwrap().is_stalled);
 }
 
 #[test]

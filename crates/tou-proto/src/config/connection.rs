@@ -26,6 +26,23 @@ impl Default for Keepalive {
     }
 }
 
+/// How far a peer's advice may move the user timeout (RFC 5482).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserTimeoutLimits {
+    /// `L_LIMIT`: not below this.
+    pub min: Duration,
+    /// `U_LIMIT`: not above this. A peer could make a connection last so long that
+    /// nobody answers any more.
+    pub max: Duration,
+}
+
+impl Default for UserTimeoutLimits {
+    /// 100 s, the least R2 of RFC 9293 §3.8.3 (SHLD-11), and an hour.
+    fn default() -> Self {
+        Self { min: Duration::from_secs(100), max: Duration::from_secs(3_600) }
+    }
+}
+
 /// The configuration of a connection, checked. Made by
 /// [`ConnectionConfig::builder`]; the default is the builder's.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +97,7 @@ pub struct ConnectionConfigBuilder {
     pub(crate) user_timeout: Duration,
     pub(crate) fin_wait2_timeout: Duration,
     pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) user_timeout_option: Option<UserTimeoutLimits>,
 }
 
 impl Default for ConnectionConfigBuilder {
@@ -107,6 +125,7 @@ impl Default for ConnectionConfigBuilder {
             user_timeout: Duration::from_secs(300),
             fin_wait2_timeout: Duration::from_secs(60),
             keepalive: None,
+            user_timeout_option: None,
         }
     }
 }
@@ -236,6 +255,14 @@ impl ConnectionConfigBuilder {
         self
     }
 
+    /// The user timeout option (RFC 5482): tells the peer the user timeout, and
+    /// follows what the peer tells, within these limits, as long as
+    /// `set_user_timeout` was not called. Default: off, as the RFC has it.
+    pub fn with_user_timeout_option(mut self, limits: Option<UserTimeoutLimits>) -> Self {
+        self.user_timeout_option = limits;
+        self
+    }
+
     /// Checks the values.
     ///
     /// # Errors
@@ -284,6 +311,12 @@ impl ConnectionConfigBuilder {
             "keepalive",
             "of an idle time and an interval above zero and at least one probe",
         )?;
+        require(
+            self.user_timeout_option
+                .is_none_or(|limits| !limits.min.is_zero() && limits.min <= limits.max),
+            "user_timeout_option",
+            "limits above zero, min <= max",
+        )?;
         Ok(Arc::new(ConnectionConfig { fields: self }))
     }
 }
@@ -321,6 +354,9 @@ mod tests {
         assert_eq!(field(builder().with_user_timeout(Duration::ZERO)), "user_timeout");
         let keepalive = Keepalive { probes: 0, ..Keepalive::default() };
         assert_eq!(field(builder().with_keepalive(Some(keepalive))), "keepalive");
+        let limits = UserTimeoutLimits { min: second * 2, max: second };
+        let upside_down = builder().with_user_timeout_option(Some(limits));
+        assert_eq!(field(upside_down), "user_timeout_option");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use core::error::Error;
 use core::fmt;
 
 pub(crate) use self::connection::MIN_MSS;
-pub use self::connection::{ConnectionConfig, ConnectionConfigBuilder, Keepalive};
+pub use self::connection::{
+    ConnectionConfig, ConnectionConfigBuilder, Keepalive, UserTimeoutLimits,
+};
 pub use self::endpoint::{EndpointConfig, EndpointConfigBuilder};
 
 /// A value that a configuration does not take.

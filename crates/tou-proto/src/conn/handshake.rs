@@ -25,6 +25,7 @@ use super::pmtu::SegmentSize;
 use super::state::State;
 use super::tcb::{Negotiated, Ports, RecvSpace, SendSpace, TimestampState};
 use super::user::Interest;
+use super::user_timeout::TimeoutAdvice;
 use super::{Connection, Flags};
 
 /// What a connection must be told to begin.
@@ -122,6 +123,7 @@ impl Connection {
             flags: Flags { nodelay: fields.nodelay, ..Flags::default() },
             interest: Interest::default(),
             progress_at: now,
+            timeout_advice: TimeoutAdvice::default(),
             heard_at: now,
             sent_at: now,
             keepalive_probes: 0,
@@ -144,6 +146,7 @@ impl Connection {
             window_scale: scaling.then(|| self.config.window_shift()),
             sack_permitted: if is_answer { self.negotiated.sack } else { fields.sack },
             timestamps: timestamps.then(|| self.timestamp_option(now)),
+            user_timeout: self.user_timeout_option(),
             ..SegmentOptions::default()
         }
     }
@@ -205,6 +208,7 @@ impl Connection {
             self.negotiated.rcv_shift = self.config.window_shift();
             self.flags.peer_scales = true;
         }
+        self.take_user_timeout(seg);
         if seg.header.flags.contains(SegmentFlags::URG) {
             self.note_urgent(seg);
         }
@@ -250,6 +254,7 @@ impl Connection {
         self.recovery.on_established(self.flags.syn_retransmitted);
         let facts = PathFacts::new(mss, self.initial_window(mss));
         self.congestion = Some(AnyController::new(&self.config.fields.congestion, &facts));
+        self.repeat_user_timeout();
         self.interest.on_connected();
         // What came with the SYN counts from now on.
         let early = self.recv.next().since(self.rcv.nxt);

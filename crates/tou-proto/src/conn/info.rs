@@ -4,6 +4,7 @@ use crate::cc::Controller;
 use crate::stats::ConnectionInfo;
 
 use super::Connection;
+use super::timeout::STALLED_TIMEOUTS;
 
 impl Connection {
     /// Octets received and not yet read.
@@ -22,6 +23,8 @@ impl Connection {
             min_rtt: self.recovery.min_rtt(),
             rto: self.recovery.rto(),
             timeouts_in_a_row: self.recovery.consecutive_rtos(),
+            is_stalled: self.recovery.consecutive_rtos() >= STALLED_TIMEOUTS,
+            user_timeout: self.user_timeout(),
             cwnd: congestion.map_or(0, |_| self.cwnd()),
             ssthresh: congestion.map_or(u64::MAX, Controller::ssthresh),
             congestion: congestion.map_or("", Controller::name),

@@ -174,6 +174,7 @@ impl Connection {
         // alive, and its timestamp counts.
         self.on_heard(now);
         self.take_timestamp(now, &seg);
+        self.take_user_timeout(&seg);
         // Sixth, check the URG bit.
         if seg.has(SegmentFlags::URG) && self.state.may_receive() {
             self.note_urgent(&seg);

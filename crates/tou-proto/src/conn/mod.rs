@@ -36,6 +36,7 @@ mod state;
 mod tcb;
 mod timeout;
 mod user;
+mod user_timeout;
 mod verdict;
 mod window;
 
@@ -58,6 +59,7 @@ use self::persist::Persist;
 use self::pmtu::SegmentSize;
 use self::tcb::{Negotiated, Ports, RecvSpace, SendSpace, TimestampState};
 use self::user::Interest;
+use self::user_timeout::TimeoutAdvice;
 
 pub use self::handshake::OpenParams;
 pub use self::input::Disposition;
@@ -114,6 +116,7 @@ pub struct Connection {
     /// Since when the oldest unacknowledged data has been waiting, or since
     /// when the connection is being opened: what the user timeout counts from.
     progress_at: Instant,
+    timeout_advice: TimeoutAdvice,
     /// When the peer was last heard from.
     heard_at: Instant,
     /// When the last segment with data was sent (RFC 5681 §4.1).

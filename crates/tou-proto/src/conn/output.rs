@@ -164,7 +164,8 @@ impl Connection {
                 ..SegmentOptions::default()
             };
             let data_len = data.end.since(data.start);
-            acks_all = self.add_sack(&mut options, data_len);
+            acks_all = self.add_user_timeout(&mut options, data_len)
+                & self.add_sack(&mut options, data_len);
             options
         };
         let has_ack = flags.contains(SegmentFlags::ACK);
@@ -183,6 +184,17 @@ impl Connection {
 
     pub(super) fn timestamp_option(&self, now: Instant) -> Timestamps {
         Timestamps { tsval: self.timestamps.tsval(now), tsecr: self.timestamps.tsecr() }
+    }
+
+    /// Adds the user timeout option (RFC 5482), if it is to be told and fits; if
+    /// not, an acknowledgment by itself will carry it. Returns whether nothing was
+    /// left out.
+    fn add_user_timeout(&self, options: &mut SegmentOptions, data_len: u64) -> bool {
+        let option = self.due_user_timeout_option();
+        let with_it = data_len + options.encoded_len() as u64 + 4;
+        let fits = data_len == 0 || with_it <= u64::from(self.segment_size.mss());
+        options.user_timeout = option.filter(|_| fits);
+        option.is_none() || fits
     }
 
     /// Adds the SACK blocks that are owed (RFC 2018 §4, RFC 2883 §4), if they
@@ -207,7 +219,7 @@ impl Connection {
                 blocks.push(range);
             }
         }
-        let option_len = u64::from(self.option_len()) + 4 + 8 * blocks.len() as u64;
+        let option_len = options.encoded_len() as u64 + 4 + 8 * blocks.len() as u64;
         if data_len > 0 && data_len + option_len > u64::from(self.segment_size.mss()) {
             return false;
         }
@@ -233,6 +245,9 @@ impl Connection {
             );
             if built.acks_all {
                 self.acks.on_sent();
+            }
+            if built.header.options.user_timeout.is_some() {
+                self.on_user_timeout_sent();
             }
         }
         match plan {

@@ -83,6 +83,9 @@ impl Connection {
             TimerOutcome::ProbeDue => self.flags.tail_probe = true,
             TimerOutcome::Rto { first, flight_size, front_len } => {
                 self.counters.timeouts += 1;
+                if self.recovery.consecutive_rtos() == STALLED_TIMEOUTS {
+                    self.interest.on_stalled();
+                }
                 self.flags.syn_retransmitted |= !self.snd.is_syn_acked();
                 if self.snd.is_syn_acked() && self.snd.wnd == 0 {
                     // The peer shrank its window over what is in flight: neither
@@ -121,7 +124,7 @@ impl Connection {
                     None if is_held && self.snd.wnd == 0 => self.progress_at.max(self.heard_at),
                     None => self.progress_at,
                 };
-                Some(since + fields.user_timeout.max(self.patience()))
+                Some(since + self.user_timeout().max(self.patience()))
             }
         }
     }
@@ -155,3 +158,8 @@ impl Connection {
         }
     }
 }
+
+/// R1 (RFC 9293 §3.8.3, SHLD-10): after so many retransmissions of a segment its
+/// user is told. Negative advice to the IP layer (MUST-20) has no way to go from
+/// here: the carrier is a UDP socket.
+pub(super) const STALLED_TIMEOUTS: u32 = 3;

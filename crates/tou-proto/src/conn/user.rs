@@ -26,6 +26,8 @@ pub struct Happenings {
     pub writable: bool,
     /// The urgent mark moved.
     pub urgent: bool,
+    /// The same segment was sent for the fourth time and nothing comes back.
+    pub stalled: bool,
     /// The connection is over.
     pub closed: bool,
 }
@@ -61,6 +63,10 @@ impl Interest {
             self.wants_room = false;
             self.happened.writable = true;
         }
+    }
+
+    pub(super) fn on_stalled(&mut self) {
+        self.happened.stalled = true;
     }
 
     pub(super) fn on_urgent(&mut self) {
@@ -268,6 +274,7 @@ impl Connection {
     /// If the value is none that a configuration takes.
     pub fn set_user_timeout(&mut self, timeout: Duration) -> Result<(), ConfigError> {
         self.config = self.config.to_builder().with_user_timeout(timeout).build()?;
+        self.on_user_timeout_set();
         Ok(())
     }
 

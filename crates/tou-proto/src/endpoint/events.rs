@@ -53,6 +53,7 @@ impl Events {
         happened.readable |= new.readable;
         happened.writable |= new.writable;
         happened.urgent |= new.urgent;
+        happened.stalled |= new.stalled;
         happened.closed |= new.closed;
         pending.error = error;
     }
@@ -100,6 +101,8 @@ impl Events {
             Event::Readable(conn)
         } else if core::mem::take(&mut happened.writable) {
             Event::Writable(conn)
+        } else if core::mem::take(&mut happened.stalled) {
+            Event::Stalled(conn)
         } else {
             happened.closed = false;
             Event::Closed(conn, pending.error)

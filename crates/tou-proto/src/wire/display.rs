@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::{SackBlock, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps};
+use super::{SackBlock, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps, UserTimeout};
 
 /// A header and the length of the data behind it, to be shown as one line; see
 /// [`SegmentHeader::display`].
@@ -78,6 +78,9 @@ impl fmt::Display for SegmentOptions {
         }
         if let Some(shift) = self.window_scale {
             option(format_args!("wscale {shift}"))?;
+        }
+        if let Some(timeout) = self.user_timeout.and_then(UserTimeout::timeout) {
+            option(format_args!("uto {}s", timeout.as_secs()))?;
         }
         if !self.sack.is_empty() {
             option(format_args!("sack {} ", self.sack.len()))?;

@@ -112,4 +112,4 @@ pub use self::checksum::Checksum;
 pub use self::display::SegmentLine;
 pub use self::flags::SegmentFlags;
 pub use self::header::{ParseError, ParsedHeader, SegmentHeader};
-pub use self::options::{SackBlock, SackBlocks, SegmentOptions, Timestamps};
+pub use self::options::{SackBlock, SackBlocks, SegmentOptions, Timestamps, UserTimeout};

@@ -1,11 +1,13 @@
 //! The options of a segment: MSS (RFC 9293 §3.7.1), window scale and
-//! timestamps (RFC 7323 §2, §3), SACK-permitted and SACK (RFC 2018 §2, §3).
+//! timestamps (RFC 7323 §2, §3), SACK-permitted and SACK (RFC 2018 §2, §3),
+//! user timeout (RFC 5482).
 //!
 //! One pass over the option list in, one aligned list out. It must not know
 //! which segments an option may appear in, nor what was negotiated.
 
 use core::fmt;
 use core::ops::Deref;
+use core::time::Duration;
 
 use crate::seq::SeqNumber;
 
@@ -26,6 +28,7 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+const USER_TIMEOUT: u8 = 28;
 /// How the timestamps option begins where it stands alone (RFC 7323
 /// appendix A).
 const ALIGNED_TIMESTAMPS: [u8; 4] = [NOP, NOP, TIMESTAMPS, 10];
@@ -140,6 +143,42 @@ impl fmt::Debug for SackBlocks {
     }
 }
 
+/// The user timeout option (RFC 5482 §3): for how long its sender lets data stay
+/// unacknowledged, in seconds or in minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserTimeout(pub(super) u16);
+
+impl UserTimeout {
+    /// The granularity bit: the value counts minutes.
+    const MINUTES: u16 = 1 << 15;
+    /// The largest value.
+    const MAX: u16 = Self::MINUTES - 1;
+
+    /// The option that says `timeout`, or as much more as it takes to express
+    /// it: seconds up to nine hours, minutes up to 22 days, and no more than that.
+    /// Never zero.
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        let nanos = u64::from(timeout.subsec_nanos() > 0);
+        let seconds = timeout.as_secs().saturating_add(nanos).max(1);
+        match u16::try_from(seconds) {
+            Ok(seconds) if seconds <= Self::MAX => Self(seconds),
+            _ => {
+                let minutes = u16::try_from(seconds.div_ceil(60)).unwrap_or(Self::MAX);
+                Self(minutes.min(Self::MAX) | Self::MINUTES)
+            }
+        }
+    }
+
+    /// The timeout; `None` if it says zero, which means nothing.
+    #[must_use]
+    pub fn timeout(self) -> Option<Duration> {
+        let value = u64::from(self.0 & Self::MAX);
+        let unit = if self.0 & Self::MINUTES == 0 { 1 } else { 60 };
+        (value > 0).then(|| Duration::from_secs(value.saturating_mul(unit)))
+    }
+}
+
 /// All options this implementation knows, as one segment carries them.
 ///
 /// Values are kept as they stand on the wire, whatever the segment's flags:
@@ -157,6 +196,8 @@ pub struct SegmentOptions {
     pub sack_permitted: bool,
     /// Timestamps (RFC 7323 §3.2).
     pub timestamps: Option<Timestamps>,
+    /// User timeout (RFC 5482).
+    pub user_timeout: Option<UserTimeout>,
     /// SACK blocks (RFC 2018 §3); empty if the option is absent.
     pub sack: SackBlocks,
 }
@@ -175,14 +216,14 @@ impl SegmentOptions {
     }
 
     /// How many SACK blocks have room beside the other options: 4, or 3 with
-    /// timestamps (RFC 2018 §3), or 2 beside all that a SYN carries.
+    /// timestamps (RFC 2018 §3), or one beside all that a SYN may carry.
     #[must_use]
     pub fn max_sack_blocks(&self) -> usize {
         let taken = self.len_before_sack().saturating_add(SACK_HEAD_LEN);
         MAX_LEN.saturating_sub(taken) / SACK_BLOCK_LEN
     }
 
-    /// Octets before the SACK option: 0 to 20.
+    /// Octets before the SACK option: 0 to 24.
     fn len_before_sack(&self) -> usize {
         let mss = if self.mss.is_some() { 4 } else { 0 };
         let timestamps_and_permission = match (self.timestamps, self.sack_permitted) {
@@ -191,7 +232,8 @@ impl SegmentOptions {
             (None, false) => 0,
         };
         let window_scale = if self.window_scale.is_some() { 4 } else { 0 };
-        [mss, timestamps_and_permission, window_scale].into_iter().sum()
+        let user_timeout = if self.user_timeout.is_some() { 4 } else { 0 };
+        [mss, timestamps_and_permission, window_scale, user_timeout].into_iter().sum()
     }
 
     /// Reads the option list `list`, the octets between the fixed header and
@@ -241,6 +283,9 @@ impl SegmentOptions {
                 self.sack = SackBlocks::new();
                 self.sack.extend(blocks.iter().copied().map(SackBlock::from_wire));
             }
+            USER_TIMEOUT => {
+                self.user_timeout = Some(UserTimeout(u16::from_be_bytes(body.try_into().ok()?)));
+            }
             TIMESTAMPS => self.timestamps = Some(Timestamps::from_wire(body.try_into().ok()?)),
             // RFC 9293 §3.1 MUST-6: unknown options are skipped.
             _ => {}
@@ -251,8 +296,8 @@ impl SegmentOptions {
     /// Writes the options to the front of `list`, which has `encoded_len`
     /// octets. Every option, or pair of them, is aligned to four octets.
     ///
-    /// SYN: MSS, SACK-permitted and timestamps in one, NOP and window scale.
-    /// Others: NOP NOP timestamps, NOP NOP SACK.
+    /// SYN: MSS, SACK-permitted and timestamps in one, NOP and window scale, user
+    /// timeout. Others: NOP NOP timestamps, user timeout, NOP NOP SACK.
     pub(super) fn emit(&self, mut list: &mut [u8]) {
         let out = &mut list;
         if let Some(mss) = self.mss {
@@ -270,6 +315,10 @@ impl SegmentOptions {
         }
         if let Some(shift) = self.window_scale {
             put(out, [NOP, WINDOW_SCALE, 3, shift]);
+        }
+        if let Some(UserTimeout(value)) = self.user_timeout {
+            let [v0, v1] = value.to_be_bytes();
+            put(out, [USER_TIMEOUT, 4, v0, v1]);
         }
         if !self.sack.is_empty() {
             self.emit_sack(out);

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
 
+use core::time::Duration;
+
 use super::*;
 use crate::id::Port;
 use crate::seq::SeqNumber;
@@ -60,6 +62,8 @@ impl Arbitrary for AnyOptions {
             window_scale: Arbitrary::arbitrary(g),
             sack_permitted: Arbitrary::arbitrary(g),
             timestamps: timestamps.map(|(tsval, tsecr)| Timestamps { tsval, tsecr }),
+            user_timeout: Option::<u32>::arbitrary(g)
+                .map(|seconds| UserTimeout::new(Duration::from_secs(u64::from(seconds)))),
             sack,
         })
     }
@@ -72,6 +76,7 @@ impl Arbitrary for AnyOptions {
             SegmentOptions { window_scale: None, ..all.clone() },
             SegmentOptions { sack_permitted: false, ..all.clone() },
             SegmentOptions { timestamps: None, ..all.clone() },
+            SegmentOptions { user_timeout: None, ..all.clone() },
             SegmentOptions { sack: fewer, ..all.clone() },
         ];
         let all = all.clone();
@@ -169,7 +174,11 @@ fn naive_options(list: &[u8]) -> (SegmentOptions, bool) {
             (8, 10) => {
                 options.timestamps = Some(Timestamps { tsval: word(at + 2), tsecr: word(at + 6) });
             }
-            (2..=5 | 8, _) => return (options, true),
+            (28, 4) => {
+                let value = u16::from(list[at + 2]) << 8 | u16::from(list[at + 3]);
+                options.user_timeout = Some(UserTimeout(value));
+            }
+            (2..=5 | 8 | 28, _) => return (options, true),
             _ => {}
         }
         at += len;
@@ -301,7 +310,7 @@ fn syn_options_are_laid_out_as_kernels_do() {
         window_scale: Some(7),
         sack_permitted: true,
         timestamps: STAMPS,
-        sack: SackBlocks::new(),
+        ..SegmentOptions::default()
     };
     let stamps = [8, 10, 0x11, 0x12, 0x13, 0x14, 0x21, 0x22, 0x23, 0x24];
     let list = [&[2, 4, 0x05, 0xAC, 4, 2][..], &stamps, &[1, 3, 3, 7]].concat();
@@ -435,4 +444,26 @@ fn impossible_headers_are_refused() {
         Err(ParseError::BadChecksum),
         "a zero checksum does not pass for none"
     );
+}
+
+#[test]
+fn user_timeout_is_in_seconds_or_minutes_and_never_zero() {
+    let seconds = |seconds| UserTimeout::new(Duration::from_secs(seconds));
+    let emitted = |option| {
+        emitted(&SegmentOptions { user_timeout: Some(option), ..SegmentOptions::default() })
+    };
+    assert_eq!(emitted(seconds(300)), [28, 4, 0x01, 0x2C]);
+    assert_eq!(emitted(seconds(32_767)), [28, 4, 0x7F, 0xFF]);
+    assert_eq!(emitted(seconds(32_768)), [28, 4, 0x82, 0x23]);
+    assert_eq!(seconds(32_768).timeout(), Some(Duration::from_secs(547 * 60)));
+    assert_eq!(seconds(u64::MAX).timeout(), Some(Duration::from_secs(32_767 * 60)));
+    assert_eq!(seconds(0), seconds(1));
+    let rounded_up = UserTimeout::new(Duration::from_millis(1_001));
+    assert_eq!(rounded_up.timeout(), Some(Duration::from_secs(2)));
+    for zero in [[28, 4, 0, 0], [28, 4, 0x80, 0]] {
+        let mut options = SegmentOptions::default();
+        assert!(!options.read(&zero));
+        assert_eq!(options.user_timeout.unwrap().timeout(), None);
+    }
+    assert!(SegmentOptions::default().read(&[28, 3, 0, 1]), "a wrong length is malformed");
 }

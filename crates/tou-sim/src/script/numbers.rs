@@ -3,9 +3,11 @@
 //! [`Numbers`] learns the endpoint's initial sequence number and timestamp
 //! from what it sends. It must not know what is expected, or when.
 
+use core::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use tou_proto::wire::{
-    Checksum, SackBlock, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps,
+    Checksum, SackBlock, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps, UserTimeout,
 };
 use tou_proto::{Port, SeqNumber};
 
@@ -70,6 +72,9 @@ impl Numbers {
                 window_scale: seg.window_scale,
                 sack_permitted: seg.sack_permitted.unwrap_or(false),
                 timestamps: self.stamps(seg, frame),
+                user_timeout: seg
+                    .user_timeout
+                    .map(|seconds| UserTimeout::new(Duration::from_secs(seconds))),
                 sack: seg.sack.iter().flatten().map(block).collect(),
             },
         };

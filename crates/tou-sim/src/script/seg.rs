@@ -5,9 +5,10 @@
 //! for the [`super::Script`] to say.
 
 use core::fmt;
+use core::time::Duration;
 
 use bytes::Bytes;
-use tou_proto::wire::{SackBlock, SegmentFlags, SegmentHeader, Timestamps};
+use tou_proto::wire::{SackBlock, SegmentFlags, SegmentHeader, Timestamps, UserTimeout};
 
 /// A segment to inject, or a pattern for one to expect.
 ///
@@ -30,6 +31,7 @@ pub struct Seg {
     pub(super) timestamps: Option<(Option<u32>, u32)>,
     pub(super) without: Without,
     pub(super) sack: Option<Vec<(u32, u32)>>,
+    pub(super) user_timeout: Option<u64>,
 }
 
 /// The data of a [`Seg`].
@@ -66,6 +68,7 @@ pub fn seg(flags: SegmentFlags) -> Seg {
         timestamps: None,
         without: Without::default(),
         sack: None,
+        user_timeout: None,
     }
 }
 
@@ -234,6 +237,12 @@ impl Seg {
         self
     }
 
+    /// The user timeout option, in seconds.
+    pub fn uto(mut self, seconds: u64) -> Self {
+        self.user_timeout = Some(seconds);
+        self
+    }
+
     /// The octets that an injected segment carries.
     pub(super) fn octets(&self) -> Bytes {
         match &self.payload {
@@ -257,6 +266,9 @@ impl Seg {
             && (!self.flags.contains(SegmentFlags::URG) || self.urgent == header.urgent)
             && self.matches_data(payload, *seq)
             && self.mss.is_none_or(|wanted| options.mss == Some(wanted))
+            && self.user_timeout.is_none_or(|wanted| {
+                options.user_timeout == Some(UserTimeout::new(Duration::from_secs(wanted)))
+            })
             && self.window_scale.is_none_or(|wanted| options.window_scale == Some(wanted))
             && self.sack_permitted.is_none_or(|wanted| options.sack_permitted == wanted)
             && self.sack.as_ref().is_none_or(|wanted| wanted == sack)
@@ -346,6 +358,9 @@ impl fmt::Display for Seg {
         }
         if self.without.window_scale {
             f.write_str(", no wscale")?;
+        }
+        if let Some(seconds) = self.user_timeout {
+            write!(f, ", uto {seconds}s")?;
         }
         if let Some(blocks) = &self.sack {
             write!(f, ", sack {blocks:?}")?;
