@@ -21,6 +21,8 @@ use crate::segments::SegmentLog;
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     target: Arc<Target>,
+    /// Whose segments these are, where one program is several.
+    name: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -42,10 +44,20 @@ impl Log {
             }
         };
         let file = options.log_file.as_ref().map(open).transpose()?;
-        let log = Self { target: Arc::new(Target { file, error: Mutex::new(None) }) };
+        let target = Arc::new(Target { file, error: Mutex::new(None) });
+        let log = Self { target, name: None };
         // Only the first log of a process is for its messages.
         let _ = tracing::subscriber::set_global_default(log.subscriber(options));
         Ok(log)
+    }
+
+    /// The same log, for the segments of an end that has a name.
+    pub(crate) fn named(&self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self.clone() }
+    }
+
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        self.name
     }
 
     fn subscriber(&self, options: &LogOptions) -> impl Subscriber + Send + Sync + use<> {

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::process::Stdio;
+
 use common::*;
 
 /// The fields of a line: time, fate, from, to, and the segment.
@@ -45,23 +47,41 @@ fn lost_segments_are_dropped_and_sent_again() {
     let outcome = run(&args).ok();
     assert_eq!(outcome.stderr, "");
     let text = log.text();
-    let count = |fate| text.lines().filter(|line| fields(line).1 == fate).count();
+    let count = |end, fate| text.lines().filter(|line| told(line) == (end, fate)).count();
     for fate in ["sent", "received", "dropped", "retransmitted"] {
-        assert!(count(fate) > 0, "nothing {fate}");
+        assert!(count("sender", fate) > 0, "nothing {fate}");
     }
     // A line for each that the sender itself counts, and none for
     // impairment's copies.
-    let (_, sender) = outcome.text().split_once(" from ").unwrap();
-    let sender = sender.split_whitespace().next().unwrap();
     let (_, figures) = outcome.text().split_once("\nretransmitted ").unwrap();
-    let counted = figures.split_whitespace().next().unwrap().parse().unwrap();
-    let lines = text
-        .lines()
-        .map(fields)
-        .filter(|(_, fate, from, ..)| (*fate, *from) == ("retransmitted", sender));
-    assert_eq!(lines.count(), counted);
-    let times: Vec<_> = text.lines().map(|line| fields(line).0).collect();
-    assert!(times.iter().all(|&time| (0.0..60.0).contains(&time)));
+    let counted: usize = figures.split_whitespace().next().unwrap().parse().unwrap();
+    assert_eq!(count("sender", "retransmitted"), counted);
+    assert!(count("receiver", "received") > 0);
+    let time = |line: &str| line.split_once(' ').unwrap().0.parse::<f64>().unwrap();
+    assert!(text.lines().map(time).all(|time| (0.0..60.0).contains(&time)));
+}
+
+/// The fields of a demo's line that tell whose it is, and what became of the
+/// segment.
+#[track_caller]
+fn told(line: &str) -> (&str, &str) {
+    let mut words = line.split_whitespace().skip(1);
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+#[test]
+fn numbers_begin_at_zero_after_the_syn() {
+    let (server, addr) = listen(&[], |_| {});
+    let mut command = tou(&["connect", &addr, "--segments"]);
+    command.stdin(Stdio::piped());
+    let mut client = start(command);
+    client.feed(b"hello".to_vec());
+    let client = client.finish().ok();
+    server.finish().ok();
+    let lines = |part: &str| client.stderr.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(lines(" seq 1:6, ack "), 1, "{}", client.stderr);
+    // Of data and FIN.
+    assert!(lines(", ack 7, ") >= 1, "{}", client.stderr);
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn show(demo: &Demo, log: &Log, source: Source) -> Result<(), Failure> {
     let common = &demo.common;
     let title = source.title();
     let bar = progress_bar(common, source.size());
-    let [server, client] =
-        [bind(common, log, Role::Listener)?, bind(common, log, Role::Connector)?];
+    let server = bind(common, &log.named("receiver"), Role::Listener)?;
+    let client = bind(common, &log.named("sender"), Role::Connector)?;
     say(&format!("sending {title} from {} to {}", client.local_addr(), server.local_addr()))?;
     say(&format!("network, each way: {}", common.impairment.describe(DEFAULTS.chances)))?;
     let transfer = transfer(&client, &server, source, &bar);

@@ -19,7 +19,7 @@ pub(crate) struct LogOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
     /// Log each segment: time, what became of it (sent, retransmitted, received, dropped),
-    /// addresses, and the segment as tcpdump shows it
+    /// addresses, and the segment as tcpdump shows it, its numbers counted from the SYN
     #[arg(long)]
     pub(crate) segments: bool,
 }

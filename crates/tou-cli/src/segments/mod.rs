@@ -1,10 +1,11 @@
 //! A line for each segment that passes a socket.
 //!
 //! What a line says of a segment is tou-proto's business; this adds when, where
-//! and what became of it. What is sent is shown as the endpoint sends it, before
-//! impairment: a segment that impairment drops has a second line that says so.
+//! and what became of it, and counts its numbers from where the flow began. What
+//! is sent is shown as the endpoint sends it, before impairment: a segment that
+//! impairment drops has a second line that says so.
 
-mod history;
+mod flows;
 
 use core::fmt::Write;
 use core::net::{IpAddr, SocketAddr};
@@ -14,7 +15,7 @@ use tou_proto::wire::{Checksum, SegmentHeader};
 use tou_proto::{Instant, PathError, Transmit};
 use tou_udp::{Direction, Observer, PumpEvent};
 
-use self::history::History;
+use self::flows::{Flows, From};
 use crate::log::Log;
 
 /// Logs segments.
@@ -22,7 +23,7 @@ use crate::log::Log;
 pub(crate) struct SegmentLog {
     log: Log,
     local_addr: Arc<OnceLock<SocketAddr>>,
-    history: History,
+    flows: Flows,
     /// Sending is impaired, and what is sent is told of before that.
     is_impaired: bool,
     /// Lines not written yet.
@@ -39,13 +40,7 @@ enum Fate {
 
 impl SegmentLog {
     pub(crate) fn new(log: Log, local_addr: Arc<OnceLock<SocketAddr>>) -> Self {
-        Self {
-            log,
-            local_addr,
-            history: History::default(),
-            is_impaired: false,
-            lines: String::new(),
-        }
+        Self { log, local_addr, flows: Flows::default(), is_impaired: false, lines: String::new() }
     }
 
     /// Adds lines for a batch.
@@ -58,12 +53,14 @@ impl SegmentLog {
     /// Adds a line for one datagram.
     fn line(&mut self, now: Instant, fate: Fate, path: (Option<IpAddr>, SocketAddr), data: &[u8]) {
         let (local_ip, peer) = path;
-        let local = self.local(local_ip);
         let segment = SegmentHeader::parse(data, Checksum::Carrier);
-        let is_out = matches!(fate, Fate::Sent | Fate::Dropped(Direction::Send));
+        let from = match fate {
+            Fate::Sent | Fate::Dropped(Direction::Send) => From::Us,
+            Fate::Received | Fate::Dropped(Direction::Receive) => From::Peer,
+        };
         let is_again = match &segment {
             Ok(parsed) if fate == Fate::Sent => {
-                self.history.was_sent(peer, &parsed.header, data.len() - parsed.data_offset)
+                self.flows.was_sent(peer, &parsed.header, data.len() - parsed.data_offset)
             }
             _ => false,
         };
@@ -73,26 +70,39 @@ impl SegmentLog {
             (Fate::Received, _) => "received",
             (Fate::Dropped(_), _) => "dropped",
         };
-        let (from, to) = if is_out { (local, peer) } else { (peer, local) };
-        let micros = now.as_micros();
-        let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
-        let lines = &mut self.lines;
-        // Writing to a string does not fail.
-        let _ = write!(lines, "{seconds}.{micros:06} {fate:<13} {from} > {to} ");
+        self.begin_line(now, fate);
+        if self.log.name().is_none() {
+            let local = self.local(local_ip);
+            let (from, to) = if from == From::Us { (local, peer) } else { (peer, local) };
+            // Writing to a string does not fail.
+            let _ = write!(self.lines, "{from} > {to} ");
+        }
         let _ = match segment {
             Ok(parsed) => {
-                let shown = parsed.header.display(data.len() - parsed.data_offset);
-                writeln!(lines, "{shown}")
+                let header = self.flows.relative(from, peer, &parsed.header);
+                let shown = header.display(data.len() - parsed.data_offset);
+                writeln!(self.lines, "{shown}")
             }
-            Err(error) => writeln!(lines, "no segment: {error}, length {}", data.len()),
+            Err(error) => writeln!(self.lines, "no segment: {error}, length {}", data.len()),
         };
     }
 
-    fn path_error(&mut self, now: Instant, error: &PathError) {
+    /// When, who, what: as far as all lines are alike. An end that has a name
+    /// needs no addresses.
+    fn begin_line(&mut self, now: Instant, fate: &str) {
         let micros = now.as_micros();
         let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+        let _ = write!(self.lines, "{seconds}.{micros:06} ");
+        if let Some(name) = self.log.name() {
+            let _ = write!(self.lines, "{name:<8} ");
+        }
+        let _ = write!(self.lines, "{fate:<13} ");
+    }
+
+    fn path_error(&mut self, now: Instant, error: &PathError) {
         let PathError { peer, kind, .. } = error;
-        let _ = writeln!(self.lines, "{seconds}.{micros:06} path-error    {peer} {kind:?}");
+        self.begin_line(now, "path-error");
+        let _ = writeln!(self.lines, "{peer} {kind:?}");
     }
 
     fn local(&self, ip: Option<IpAddr>) -> SocketAddr {
