@@ -77,7 +77,18 @@ impl Instant {
 /// A duration in nanoseconds, at most `u64::MAX` (584 years).
 #[must_use]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+/// The earlier of two deadlines, where `None` is never.
+#[must_use]
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, None) => one,
+        (None, other) => other,
+    }
 }
 
 impl Add<Duration> for Instant {

@@ -66,7 +66,7 @@ fn full_segment_leaves_it_to_an_acknowledgment() {
     let output = script.take_output();
     let [(full, octets), (bare, nothing)] = output.as_slice() else { panic!("{output:?}") };
     assert_eq!((octets.len(), full.options.user_timeout), (1_000, None));
-    let told = bare.options.user_timeout.and_then(|option| option.timeout());
+    let told = bare.options.user_timeout.and_then(tou_proto::wire::UserTimeout::timeout);
     assert_eq!((nothing.len(), told), (0, Some(Duration::from_secs(200))));
 }
 

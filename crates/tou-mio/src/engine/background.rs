@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use tou_proto::Instant;
 
 use super::poller::{Poller, Readiness};
-use super::{Charge, Engine, GRACE, Lead, State, Wait};
+use super::{Charge, Engine, GRACE, Lead, State, WATCH, Wait};
 
 /// The background thread of an engine; stops when dropped.
 #[derive(Debug)]
@@ -114,9 +114,10 @@ impl<C: Charge> State<C> {
             self.counters.takeovers += 1;
         }
         let settled = core::mem::replace(last_turn, self.turns) == self.turns;
+        self.watch = if settled { GRACE } else { WATCH.min(2 * self.watch) };
         self.alarm = match self.lead {
-            Lead::Nobody => Some(now + GRACE.saturating_sub(vacant)),
-            Lead::Caller if !settled => Some(now + GRACE),
+            Lead::Nobody => Some(now + self.watch.saturating_sub(vacant)),
+            Lead::Caller if !settled => Some(now + self.watch),
             // Whoever comes after this caller will call.
             Lead::Caller | Lead::Background => {
                 let kept = self.alarm.filter(|alarm| now < *alarm);

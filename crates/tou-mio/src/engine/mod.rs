@@ -14,7 +14,7 @@
 //!     |                              |  ^   \---- a follower is woken and leads
 //!     | nothing was                  |  |
 //!     | looked after                 |  | a caller has to wait:
-//!     | for 1 ms                     |  | it leads at once, the background
+//!     | for 1 to 4 ms                |  | it leads at once, the background
 //!     +-------------> Background ----+--+ thread is nudged and steps down
 //! ```
 //!
@@ -24,9 +24,10 @@
 //! Between two calls nobody leads. To wake the background thread each time
 //! would cost a request/response loop two context switches a round, so it does
 //! not: as long as callers come and go the background thread is on watch. It
-//! looks once in [`GRACE`], takes the lead when nothing was looked after for
-//! that long, and sleeps when one caller has led for that long. So a busy socket
-//! costs a thousand short wake-ups a second at most, an idle one none.
+//! looks once in [`GRACE`], then ever less often up to [`WATCH`], takes the lead
+//! when nothing was looked after for that long, and sleeps when one caller has led
+//! for that long. So a busy socket costs a few hundred short wake-ups a second, an
+//! idle one none.
 //!
 //! The background thread also keeps the time. A caller who leads waits without
 //! a timeout, unless something is due before the background thread would look:
@@ -60,9 +61,14 @@ use self::signals::Wakes;
 pub(crate) use self::signals::{Hook, Signals, Ticket};
 
 /// For so long the lead may be vacant before the background thread takes it:
-/// the most that an acknowledgment or a timer is late when a program stops
-/// making calls, and long against the time between two calls of one that does.
+/// long against the time between two calls of a program that makes them.
 const GRACE: Duration = Duration::from_millis(1);
+
+/// The longest time between two looks of the background thread on watch, and so
+/// the most that an acknowledgment or a timer is late when a program stops making
+/// calls. Each look may come in the middle of a round trip of a program that does
+/// not stop.
+const WATCH: Duration = Duration::from_millis(4);
 
 /// With so many callers waiting, handing the lead from one to the next costs more
 /// than one thread that does nothing else.
@@ -147,6 +153,8 @@ struct State<C> {
     watches_writes: bool,
     /// Counts leads of callers, so that the watch sees whether they change.
     turns: u64,
+    /// How soon the background thread looks again while callers come and go.
+    watch: Duration,
     followers: BTreeMap<Ticket, Thread>,
     /// Threads that were woken and have not come back yet. Each of them leads,
     /// or passes the lead on, when it does.
@@ -323,6 +331,7 @@ impl<C: Charge> State<C> {
             unread: false,
             watches_writes: false,
             turns: 0,
+            watch: GRACE,
             followers: BTreeMap::new(),
             incoming: 0,
             crowded: false,
@@ -406,7 +415,7 @@ impl<C: Charge> State<C> {
             self.incoming += 1;
             self.wakes.threads.push(thread);
         } else {
-            self.alarm_by(now + GRACE);
+            self.alarm_by(now + self.watch);
         }
     }
 
@@ -460,7 +469,7 @@ impl<C: Charge> State<C> {
     /// Makes sure that the background thread looks when the charge is due, or
     /// as soon after that as it ever looks.
     fn set_alarm(&mut self, now: Instant) {
-        let soon = now + GRACE;
+        let soon = now + self.watch;
         if self.alarm.is_some_and(|alarm| alarm <= soon) {
             return;
         }

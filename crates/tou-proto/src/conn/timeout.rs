@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::cc::{Controller, RtoEvent};
 use crate::recovery::TimerOutcome;
-use crate::time::Instant;
+use crate::time::{Instant, earlier};
 
 use super::Connection;
 use super::close::Owner;
@@ -23,17 +23,11 @@ impl Connection {
             Decision::WaitUntil(at) => Some(at),
             _ => None,
         });
-        [
-            self.recovery_deadline(),
-            self.acks.deadline(),
-            self.persist.deadline(),
-            self.give_up_deadline(),
-            self.keepalive_deadline(),
-            pacing,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let deadline = earlier(self.recovery_deadline(), self.acks.deadline());
+        let deadline = earlier(deadline, self.persist.deadline());
+        let deadline = earlier(deadline, self.give_up_deadline());
+        let deadline = earlier(deadline, self.keepalive_deadline());
+        earlier(deadline, pacing)
     }
 
     /// Lets time pass.

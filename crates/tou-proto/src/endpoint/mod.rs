@@ -39,7 +39,7 @@ use crate::id::{ConnId, ListenerId, Port};
 use crate::machine::{DatagramMachine, PathError, ReceivedBatch, Transmit, TransmitBuf};
 use crate::secret::Secret;
 use crate::stats::EndpointCounters;
-use crate::time::Instant;
+use crate::time::{Instant, earlier};
 
 use self::deadlines::Deadlines;
 use self::demux::Demux;
@@ -214,7 +214,7 @@ impl DatagramMachine for Endpoint {
         let connection = self.next_connection_deadline();
         let time_wait = self.time_waits.next_expiry();
         let path = self.next_path_deadline();
-        [connection, time_wait, path].into_iter().flatten().min()
+        earlier(earlier(connection, time_wait), path)
     }
 
     fn handle_timeout(&mut self, now: Instant) {

@@ -36,8 +36,6 @@ pub(super) struct Path {
     is_opened_here: bool,
     /// When a connection last sent something.
     pub(super) sent_at: Instant,
-    /// The path's entry in the queue of those that are kept open.
-    pub(super) keepalive: Option<Instant>,
 }
 
 /// A UDP address as a key: explicit bytes, the same on every machine.
@@ -89,7 +87,6 @@ impl Paths {
             connections: 0,
             is_opened_here: false,
             sent_at: Instant::ZERO,
-            keepalive: None,
         });
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.by_addr.insert(AddrKey(addr), slot);

@@ -60,10 +60,10 @@ impl Endpoint {
         }
         let Some(path) = self.paths.in_slot(path_slot) else { return };
         if keepalives.speaker(path_slot).is_none() {
-            keepalives.deadlines.remove(path_slot, path.keepalive.take());
-        } else if path.keepalive.is_none() {
+            keepalives.deadlines.set(path_slot, None);
+        } else if !keepalives.deadlines.contains(path_slot) {
             let deadline = path.sent_at.max(now) + silence;
-            path.keepalive = keepalives.deadlines.update(path_slot, None, Some(deadline));
+            keepalives.deadlines.set(path_slot, Some(deadline));
         }
     }
 
@@ -77,20 +77,20 @@ impl Endpoint {
                 return Some(at);
             }
             // Something was sent since.
-            self.requeue_path(slot, at, actual);
+            self.path_keepalives.deadlines.set(slot, actual);
         }
     }
 
     /// Lets the paths that have been silent for too long say something.
     pub(super) fn keep_paths_open(&mut self, now: Instant) {
         let Some(silence) = self.path_keepalives.silence else { return };
-        while let Some(at) = self.next_path_deadline().filter(|at| *at <= now) {
+        while self.next_path_deadline().is_some_and(|at| at <= now) {
             let Some((_, path_slot)) = self.path_keepalives.deadlines.first() else { return };
             if let Some(path) = self.paths.in_slot(path_slot) {
                 // As good as sent.
                 path.sent_at = now;
             }
-            self.requeue_path(path_slot, at, Some(now + silence));
+            self.path_keepalives.deadlines.set(path_slot, Some(now + silence));
             if let Some(slot) = self.path_keepalives.speaker(path_slot)
                 && let Some(entry) = self.slots.get_mut(slot)
             {
@@ -98,15 +98,6 @@ impl Endpoint {
                 self.counters.path_keepalives += 1;
                 self.settle(now, slot);
             }
-        }
-    }
-
-    fn requeue_path(&mut self, slot: u32, entry: Instant, deadline: Option<Instant>) {
-        let deadlines = &mut self.path_keepalives.deadlines;
-        deadlines.remove(slot, Some(entry));
-        let queued = deadlines.update(slot, None, deadline);
-        if let Some(path) = self.paths.in_slot(slot) {
-            path.keepalive = queued;
         }
     }
 }

@@ -21,8 +21,8 @@ impl Endpoint {
             self.bury(slot);
             return;
         }
-        let deadline = entry.conn.deadline(now);
-        entry.deadline = self.deadlines.update(slot, entry.deadline, deadline);
+        entry.deadline = entry.conn.deadline(now);
+        self.deadlines.update(slot, entry.deadline);
         if !entry.is_ready && entry.conn.wants_transmit(now) {
             entry.is_ready = true;
             self.ready.push_back(entry.id(slot));
@@ -92,7 +92,7 @@ impl Endpoint {
     fn bury(&mut self, slot: u32) {
         let Some(id) = self.slots.id(slot) else { return };
         let Some(entry) = self.slots.remove(slot) else { return };
-        self.deadlines.remove(slot, entry.deadline);
+        self.deadlines.set(slot, None);
         self.events.forget(id);
         if entry.is_keyed
             && let Some(path) = self.paths.get(entry.peer)
@@ -120,29 +120,20 @@ impl Endpoint {
     pub(super) fn next_connection_deadline(&mut self) -> Option<Instant> {
         loop {
             let (at, slot) = self.deadlines.first()?;
-            let now = self.now;
-            let actual = self.slots.get(slot).and_then(|entry| entry.conn.deadline(now));
-            if actual == Some(at) || at <= now {
+            let actual = self.slots.get(slot).and_then(|entry| entry.deadline);
+            if actual == Some(at) || at <= self.now {
                 return Some(at);
             }
             // It has moved away, or is gone.
-            self.requeue(slot, at, actual);
+            self.deadlines.set(slot, actual);
         }
     }
 
     /// A connection whose entry has come up at `now`, whether its deadline is
     /// still the same or not.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<u32> {
-        let (at, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
-        self.requeue(slot, at, None);
+        let (_, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        self.deadlines.set(slot, None);
         Some(slot)
-    }
-
-    fn requeue(&mut self, slot: u32, entry: Instant, deadline: Option<Instant>) {
-        self.deadlines.remove(slot, Some(entry));
-        let queued = self.deadlines.update(slot, None, deadline);
-        if let Some(entry) = self.slots.get_mut(slot) {
-            entry.deadline = queued;
-        }
     }
 }

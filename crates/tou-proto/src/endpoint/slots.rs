@@ -29,7 +29,7 @@ pub(super) struct Slot {
     pub(super) keeps_path: bool,
     /// It is one of those that may speak for the path.
     pub(super) is_speaker: bool,
-    /// Its entry in the deadline queue.
+    /// When it wants to be called, as it was when it was last settled.
     pub(super) deadline: Option<Instant>,
     generation: u32,
 }
