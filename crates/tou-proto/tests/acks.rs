@@ -223,6 +223,35 @@ fn partly_new_data_is_taken_and_the_rest_reported() {
 }
 
 #[test]
+fn all_blocks_of_a_batch_are_told_of() {
+    // A hole before each segment: more blocks than one ACK has room for.
+    let (mut script, _) = with_sack();
+    let block = |n: u32| (n * 20 + 11, n * 20 + 21);
+    let segments = |blocks: core::ops::Range<u32>| {
+        blocks.map(move |n| ack(block(n).0, 1).len(10)).collect::<Vec<_>>()
+    };
+    script.inject_batch(segments(0..10));
+    script.expect(ack(1, 1).sack(&[block(3), block(2), block(1), block(0)]));
+    script.expect(ack(1, 1).sack(&[block(7), block(6), block(5), block(4)]));
+    script.expect(ack(1, 1).sack(&[block(9), block(8), block(7), block(6)]));
+    script.expect_silence(1_000);
+    // Four and fewer need one, and one run of segments is one block.
+    script.inject_batch(segments(10..14));
+    script.expect(ack(1, 1).sack(&[block(13), block(12), block(11), block(10)]));
+    script.inject_batch((0..20).map(|n| ack(401 + n * 10, 1).len(10)));
+    script.expect(ack(1, 1).sack(&[(401, 601), block(13), block(12), block(11)]));
+    script.expect_silence(1_000);
+}
+
+#[test]
+fn batch_of_nothing_but_holes_costs_a_few_acknowledgments() {
+    let (mut script, _) = with_sack();
+    script.inject_batch((0..1_000).map(|n| ack(n * 2 + 2, 1).len(1)));
+    assert!((2..=5).contains(&script.take_output().len()));
+    script.expect_silence(1_000);
+}
+
+#[test]
 fn without_sack_there_are_no_blocks() {
     let (mut script, _) = established();
     script.inject(full(2_001));

@@ -4,8 +4,11 @@
 //! Knows how much arrived and when; nothing of sequence checks or of how an
 //! acknowledgment is sent.
 
+use alloc::boxed::Box;
 use core::ops::Range;
 use core::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::seq::StreamPos;
 use crate::time::Instant;
@@ -29,6 +32,8 @@ pub(crate) struct AckPolicy {
     /// Acknowledgments that are not delayed: the sender is repairing losses,
     /// and waits for each.
     quick: u8,
+    /// Only while data has arrived out of order and that is not acknowledged.
+    untold: Option<Box<Untold>>,
     challenges: ReplyLimit,
 }
 
@@ -52,6 +57,32 @@ impl AckPolicy {
     pub(crate) fn on_disorder(&mut self) {
         self.is_due = true;
         self.quick = QUICK_ACKS;
+    }
+
+    /// Data arrived behind a hole, at `range`.
+    pub(crate) fn on_block(&mut self, range: Range<StreamPos>) {
+        let untold = self.untold.get_or_insert_default();
+        if untold.end != Some(range.start) && untold.blocks.len() < MAX_UNTOLD {
+            untold.blocks.push(range.start);
+        }
+        untold.end = Some(range.end);
+    }
+
+    /// What the next acknowledgment is to report first, if it has room for `room`
+    /// blocks and there are more of them to tell of: where some of the oldest are,
+    /// the newest of these first. The other acknowledgments that follow it at once
+    /// report the rest.
+    pub(crate) fn blocks_ahead(&self, room: usize) -> impl Iterator<Item = StreamPos> + '_ {
+        let blocks = self.untold.as_ref().filter(|untold| untold.blocks.len() > room);
+        let ahead = blocks.and_then(|untold| untold.blocks.get(..room)).unwrap_or_default();
+        ahead.iter().rev().copied()
+    }
+
+    /// An acknowledgment reported that many of the oldest, and others are to follow.
+    pub(crate) fn on_blocks_told(&mut self, blocks: usize) {
+        if let Some(untold) = &mut self.untold {
+            untold.blocks.drain(..blocks.min(untold.blocks.len()));
+        }
     }
 
     /// A duplicate of `range` arrived.
@@ -81,6 +112,7 @@ impl AckPolicy {
         self.deadline = None;
         self.unacknowledged = 0;
         self.dsack = None;
+        self.untold = None;
         self.quick = self.quick.saturating_sub(1);
     }
 
@@ -117,6 +149,22 @@ impl AckPolicy {
         self.peer_segment
     }
 }
+
+/// The blocks that began or grew since the last acknowledgment, as far as more
+/// than one acknowledgment may be needed to tell of them: segments that arrive
+/// together are acknowledged together, with many holes between them perhaps, and
+/// what the sender does not hear of it sends again.
+#[derive(Debug, Default)]
+struct Untold {
+    /// Where the first arrival in each of them was.
+    blocks: SmallVec<[StreamPos; MAX_UNTOLD]>,
+    /// The end of the last arrival: one that begins there is in the same block.
+    end: Option<StreamPos>,
+}
+
+/// With three blocks in each, six acknowledgments tell of so many: far fewer than
+/// one for each segment (RFC 5681 §4.2).
+const MAX_UNTOLD: usize = 16;
 
 /// Segments below the default MSS (RFC 9293 §3.7.1) are not full-sized.
 const SMALLEST_FULL_SIZE: u64 = 536;

@@ -88,6 +88,9 @@ impl Connection {
         if inserted.advanced == 0 || inserted.filled_gap {
             self.acks.on_disorder();
             self.counters.out_of_order_segments += u64::from(inserted.out_of_order > 0);
+            if self.negotiated.sack && inserted.out_of_order > 0 {
+                self.acks.on_block(start..start + len);
+            }
         }
     }
 

@@ -33,6 +33,8 @@ struct Built {
     data: Range<StreamPos>,
     /// It says everything that an acknowledgment owes.
     acks_all: bool,
+    /// It reports so many SACK blocks ahead of an acknowledgment that says the rest.
+    blocks_ahead: usize,
 }
 
 impl Built {
@@ -156,6 +158,7 @@ impl Connection {
     ) -> Built {
         let is_syn = flags.contains(SegmentFlags::SYN);
         let mut acks_all = true;
+        let mut blocks_ahead = 0;
         let options = if is_syn {
             self.syn_options(now)
         } else {
@@ -164,8 +167,15 @@ impl Connection {
                 ..SegmentOptions::default()
             };
             let data_len = data.end.since(data.start);
-            acks_all = self.add_user_timeout(&mut options, data_len)
-                & self.add_sack(&mut options, data_len);
+            acks_all = self.add_user_timeout(&mut options, data_len);
+            if data_len == 0 {
+                blocks_ahead = self.add_blocks_ahead(&mut options);
+            }
+            if blocks_ahead > 0 {
+                acks_all = false;
+            } else {
+                acks_all &= self.add_sack(&mut options, data_len);
+            }
             options
         };
         let has_ack = flags.contains(SegmentFlags::ACK);
@@ -179,7 +189,7 @@ impl Connection {
             urgent: 0,
             options,
         };
-        Built { header_len: header.encoded_len(), header, data, acks_all }
+        Built { header_len: header.encoded_len(), header, data, acks_all, blocks_ahead }
     }
 
     pub(super) fn timestamp_option(&self, now: Instant) -> Timestamps {
@@ -195,6 +205,23 @@ impl Connection {
         let fits = data_len == 0 || with_it <= u64::from(self.segment_size.mss());
         options.user_timeout = option.filter(|_| fits);
         option.is_none() || fits
+    }
+
+    /// Adds SACK blocks to an acknowledgment if there are more to tell of than one
+    /// has room for; returns how many are then told of.
+    fn add_blocks_ahead(&self, options: &mut SegmentOptions) -> usize {
+        let room = options.max_sack_blocks();
+        let mut told = 0;
+        for position in self.acks.blocks_ahead(room) {
+            told += 1;
+            if let Some(range) = self.recv.block_around(position) {
+                let block = self.sack_block(&range);
+                if !options.sack.contains(&block) {
+                    options.sack.push(block);
+                }
+            }
+        }
+        told
     }
 
     /// Adds the SACK blocks that are owed (RFC 2018 §4, RFC 2883 §4), if they
@@ -245,6 +272,8 @@ impl Connection {
             );
             if built.acks_all {
                 self.acks.on_sent();
+            } else {
+                self.acks.on_blocks_told(built.blocks_ahead);
             }
             if built.header.options.user_timeout.is_some() {
                 self.on_user_timeout_sent();
