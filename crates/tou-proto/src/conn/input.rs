@@ -10,7 +10,9 @@ use crate::wire::{SegmentFlags, SegmentHeader};
 
 use super::Connection;
 use super::state::State;
-use super::verdict::{Extent, ResetVerdict, is_in_window, is_old_timestamp, judge_reset};
+use super::verdict::{
+    AckVerdict, Extent, ResetVerdict, is_in_window, is_old_timestamp, judge_ack, judge_reset,
+};
 
 /// What the finder of the connection is to do after a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,6 +265,7 @@ impl Connection {
             }
             self.counters.duplicate_bytes_received += seg.payload.len() as u64;
             self.acks.on_disorder();
+            self.take_timestamp_of_duplicate(now, seg);
         }
     }
 
@@ -275,6 +278,21 @@ impl Connection {
             && !seg.has(SegmentFlags::RST)
         {
             self.timestamps.set_recent(now, timestamps.tsval);
+        }
+    }
+
+    /// The peer has sent again what is here already: our acknowledgment was lost,
+    /// or late. The next one echoes the repetition's timestamp (RFC 7323 §4.3, (2),
+    /// though §5.3 drops the segment before): echoing the first one's would tell
+    /// the peer of a round trip as long as its timeouts. Only from what a blind
+    /// sender can hardly make up: in the last window, with an acceptable ACK field.
+    fn take_timestamp_of_duplicate(&mut self, now: Instant, seg: &Arrival<'_>) {
+        let is_recent =
+            seg.data_end() <= self.rcv.nxt && self.rcv.nxt.since(seg.seq) <= self.autotune.limit();
+        let is_genuine =
+            seg.has(SegmentFlags::ACK) && judge_ack(&self.snd, seg.ack) != AckVerdict::Challenge;
+        if is_recent && is_genuine && !seg.has(SegmentFlags::SYN) {
+            self.take_timestamp(now, seg);
         }
     }
 
