@@ -38,6 +38,16 @@ pub struct ConnectionCounters {
     pub out_of_order_segments: u64,
     /// Bytes behind a hole that were dropped to keep the bounds.
     pub reassembly_bytes_dropped: u64,
+    /// Bytes that did not fit the window, and were cut off.
+    pub bytes_beyond_window: u64,
+    /// Writes that found the send buffer full.
+    pub writes_refused: u64,
+    /// Times that nothing more could be sent because as many segments were
+    /// outstanding as may be.
+    pub segments_limited: u64,
+    /// Windows offered and writes taken that were smaller than the buffers' own
+    /// bounds because the memory of all connections was short.
+    pub memory_limited: u64,
     /// Segments outside the window (RFC 9293 §3.10.7.4, first check).
     pub unacceptable_segments: u64,
     /// Segments with an old timestamp (RFC 7323 §5).

@@ -20,7 +20,7 @@ mod recv;
 mod send;
 
 pub(crate) use self::autotune::RecvAutotune;
-pub(crate) use self::recv::RecvBuffer;
+pub(crate) use self::recv::{ReassemblyLimits, RecvBuffer};
 pub(crate) use self::send::SendBuffer;
 
 /// The largest tail, and the size of the pieces that a large write is cut into. Large enough

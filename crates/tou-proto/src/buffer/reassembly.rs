@@ -17,10 +17,14 @@
 //!
 //! # Bounds
 //!
-//! The owner bounds the bytes, by the window, and the number of blocks. The number of pieces
-//! follows: two neighbours that are not longer than [`SMALL`] together are copied into one,
-//! so there are at most `2 * bytes / SMALL + blocks`. Overlaps cost nothing: of bytes that
-//! are already there, the first to arrive stay, and the others are dropped.
+//! The owner bounds the bytes, by the window and by what it evicts, and the number of blocks.
+//! The number of pieces follows: two neighbours that are not longer than [`SMALL`] together
+//! are copied into one, so there are at most `2 * bytes / SMALL + blocks`. Overlaps cost
+//! nothing: of bytes that are already there, the first to arrive stay, and the others are
+//! dropped.
+//!
+//! Every piece is a copy of its own size. What arrives out of order may be the only thing in
+//! its buffer that is worth keeping, and which of it will be is for the peer to choose.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use core::ops::Range;
@@ -82,7 +86,7 @@ impl Reassembly {
                 let duplicate = skip(&mut data, block.end.since(at));
                 let pieces = block.pieces.len();
                 self.bytes += data.len() as u64;
-                block.push_back(data);
+                block.push_back(&data);
                 self.pieces += block.pieces.len() - pieces;
                 let grown = start..block.end;
                 self.touch(grown);
@@ -91,22 +95,52 @@ impl Reassembly {
             _ => {
                 let mut block = Block::empty(at);
                 self.bytes += data.len() as u64;
-                block.push_back(data);
+                block.push_back(&data);
                 self.put(at, block);
                 0
             }
         }
     }
 
-    /// Drops the furthest blocks until at most `max_blocks` are left; returns the bytes lost.
-    pub(super) fn evict(&mut self, max_blocks: usize) -> u64 {
+    /// Drops what is furthest until at most `max_blocks` blocks and `max_bytes` bytes are
+    /// left; returns the bytes lost.
+    pub(super) fn evict(&mut self, max_blocks: usize, max_bytes: u64) -> u64 {
         let before = self.bytes;
         while self.blocks.len() > max_blocks
             && let Some((start, block)) = self.blocks.pop_last()
         {
             self.on_removed(start, &block);
         }
+        while self.bytes > max_bytes {
+            self.drop_last_piece();
+        }
         before - self.bytes
+    }
+
+    /// Drops what is furthest until at most `max_memory` bytes of memory are held, or nothing;
+    /// returns the bytes lost.
+    pub(super) fn shed(&mut self, max_memory: usize) -> u64 {
+        let before = self.bytes;
+        while !self.is_empty() && self.memory() > max_memory {
+            self.drop_last_piece();
+        }
+        before - self.bytes
+    }
+
+    /// Drops the furthest piece, and its block if it was the only one.
+    fn drop_last_piece(&mut self) {
+        let Some(mut last) = self.blocks.last_entry() else { return };
+        let block = last.get_mut();
+        if let Some(piece) = block.pieces.pop_back() {
+            block.end = block.end.back(piece.len() as u64);
+            self.bytes -= piece.len() as u64;
+            self.pieces -= 1;
+        }
+        let end = block.end;
+        if block.pieces.is_empty() {
+            last.remove();
+        }
+        self.recent.retain(|position| *position < end);
     }
 
     /// Takes out the first block's pieces, in order; none if there is no block.
@@ -199,13 +233,13 @@ impl Reassembly {
             }
             let fill = data.split_to(super::to_usize(gap));
             self.bytes += fill.len() as u64;
-            grown.push_back(fill);
+            grown.push_back(&fill);
             let Some(block) = self.take(right) else { break };
             duplicate += skip(&mut data, block.end.since(right));
             grown = grown.joined(block);
         }
         self.bytes += data.len() as u64;
-        grown.push_back(data);
+        grown.push_back(&data);
         self.put(start, grown);
         duplicate
     }
@@ -250,16 +284,15 @@ impl Block {
         Self { end: at, pieces: VecDeque::new() }
     }
 
-    /// Appends `data`, copied if it is small.
-    fn push_back(&mut self, data: Bytes) {
+    /// Appends a copy of `data`.
+    fn push_back(&mut self, data: &Bytes) {
         if data.is_empty() {
             return;
         }
         self.end = self.end + data.len() as u64;
         match self.pieces.back_mut() {
-            Some(last) if fit_together(last, &data) => *last = together(last, &data),
-            _ if data.len() < SMALL => self.pieces.push_back(Bytes::copy_from_slice(&data)),
-            _ => self.pieces.push_back(data),
+            Some(last) if fit_together(last, data) => *last = together(last, data),
+            _ => self.pieces.push_back(Bytes::copy_from_slice(data)),
         }
     }
 

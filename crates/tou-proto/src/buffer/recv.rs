@@ -3,12 +3,13 @@
 //!
 //! It must not know segments, when to acknowledge, or how large the window is: its owner
 //! trims what arrives to the window, and so bounds the bytes held. Data in order is always
-//! taken; data out of order is evicted, the furthest first, where it falls into more ranges
-//! than there may be.
+//! taken; data out of order is evicted, the furthest first, where it is more, or falls into
+//! more ranges, than there may be.
 //!
-//! Payload of [`SMALL`] bytes and more is kept as it came and leaves as it came. It keeps the
-//! allocation alive that it is a slice of: who hands in slices of a large buffer copies those
-//! that are the only useful ones in it.
+//! Payload of [`SMALL`] bytes and more that arrives in order is kept as it came and leaves as
+//! it came. It keeps the allocation alive that it is a slice of: who hands in slices of a
+//! large buffer, and then finds that they are the only useful ones in it, calls
+//! [`RecvBuffer::unshare`]. All other payload is copied.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -37,7 +38,7 @@ pub(crate) struct Inserted {
     /// In-order data came while other data waited behind a hole: it filled all or part of
     /// that hole, and wants an immediate ACK (RFC 5681 §4.2).
     pub filled_gap: bool,
-    /// Out-of-order bytes evicted, the furthest first, to keep the bound on ranges.
+    /// Out-of-order bytes evicted, the furthest first, to keep the bounds.
     pub evicted: u64,
 }
 
@@ -51,20 +52,28 @@ pub(crate) struct RecvBuffer {
     tail: BytesMut,
     /// There only while something waits.
     reassembly: Option<Box<Reassembly>>,
-    max_ranges: usize,
+    limits: ReassemblyLimits,
+}
+
+/// How much may wait out of order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReassemblyLimits {
+    /// Ranges.
+    pub(crate) ranges: usize,
+    /// Bytes.
+    pub(crate) bytes: u64,
 }
 
 impl RecvBuffer {
-    /// An empty buffer whose first byte will be at `start`. At most `max_ranges` ranges wait
-    /// out of order.
-    pub(crate) fn new(start: StreamPos, max_ranges: usize) -> Self {
+    /// An empty buffer whose first byte will be at `start`.
+    pub(crate) fn new(start: StreamPos, limits: ReassemblyLimits) -> Self {
         Self {
             next: start,
             unread: 0,
             chunks: VecDeque::new(),
             tail: BytesMut::new(),
             reassembly: None,
-            max_ranges,
+            limits,
         }
     }
 
@@ -81,7 +90,7 @@ impl RecvBuffer {
         if data.is_empty() {
             return Inserted { duplicate, ..Inserted::default() };
         }
-        let mut inserted = if at > self.next { self.hold(at, data) } else { self.fill(data) };
+        let mut inserted = if at > self.next { self.hold(at, data) } else { self.fill(&data) };
         inserted.duplicate += duplicate;
         inserted
     }
@@ -133,7 +142,7 @@ impl RecvBuffer {
     /// readable. Later data goes on at `next`.
     pub(crate) fn discard(&mut self) -> u64 {
         let unread = self.unread;
-        *self = Self::new(self.next, self.max_ranges);
+        *self = Self::new(self.next, self.limits);
         unread
     }
 
@@ -141,6 +150,29 @@ impl RecvBuffer {
     /// before: RFC 2018 §8 allows it, and its sender will send it again after a timeout.
     pub(crate) fn drop_out_of_order(&mut self) {
         self.reassembly = None;
+    }
+
+    /// Drops the furthest out-of-order data until the buffer takes at most `max_memory` bytes
+    /// of memory, or none of it is left; returns the bytes lost.
+    pub(crate) fn shed(&mut self, max_memory: usize) -> u64 {
+        let rest = self.memory_in_order();
+        let Some(reassembly) = &mut self.reassembly else { return 0 };
+        let shed = reassembly.shed(max_memory.saturating_sub(rest));
+        self.settle();
+        shed
+    }
+
+    /// Copies the last `count` bytes in order into memory of their own, so that they keep
+    /// nothing else alive.
+    pub(crate) fn unshare(&mut self, count: u64) {
+        let mut rest = count.saturating_sub(self.tail.len() as u64);
+        for chunk in self.chunks.iter_mut().rev() {
+            if rest == 0 {
+                break;
+            }
+            rest = rest.saturating_sub(chunk.len() as u64);
+            *chunk = Bytes::copy_from_slice(chunk);
+        }
     }
 
     /// Copies out the next bytes, leaves them; returns how many.
@@ -215,10 +247,13 @@ impl RecvBuffer {
     /// worth is missing from it, when part of an allocation is already read. What a payload
     /// keeps alive beyond itself is not known here.
     pub(crate) fn memory(&self) -> usize {
+        self.memory_in_order() + self.reassembly.as_ref().map_or(0, |it| it.memory())
+    }
+
+    fn memory_in_order(&self) -> usize {
         let chunks = to_usize(self.unread) - self.tail.len();
         let queue = self.chunks.capacity() * size_of::<Bytes>();
-        let waiting = self.reassembly.as_ref().map_or(0, |it| it.memory());
-        chunks + self.tail.capacity() + queue + waiting
+        chunks + self.tail.capacity() + queue
     }
 
     /// Takes data behind a hole.
@@ -226,13 +261,15 @@ impl RecvBuffer {
         let len = data.len() as u64;
         let reassembly = self.reassembly.get_or_insert_default();
         let duplicate = reassembly.insert(at, data);
-        let evicted = reassembly.evict(self.max_ranges);
+        let evicted = reassembly.evict(self.limits.ranges, self.limits.bytes);
         self.settle();
         Inserted { out_of_order: len - duplicate, duplicate, evicted, ..Inserted::default() }
     }
 
     /// Takes data at `next` while other data waits behind it, and what it joins of that.
-    fn fill(&mut self, mut data: Bytes) -> Inserted {
+    fn fill(&mut self, data: &Bytes) -> Inserted {
+        // What arrives in disorder is copied; see `reassembly`.
+        let mut data = Bytes::copy_from_slice(data);
         let before = self.next;
         let mut duplicate = 0;
         let filled_gap = self.reassembly.is_some();

@@ -61,6 +61,12 @@ impl ConnectionConfig {
         self.fields.clone()
     }
 
+    /// How many segments may be outstanding.
+    pub(crate) fn max_sent_segments(&self) -> usize {
+        let segments = self.fields.send_buffer_max / BYTES_PER_SENT_SEGMENT;
+        usize::try_from(segments).unwrap_or(usize::MAX).max(MIN_SENT_SEGMENTS)
+    }
+
     /// The shift count this side announces (RFC 7323 §2.3): the smallest with
     /// which the largest receive buffer fits the 16-bit window field.
     pub(crate) fn window_shift(&self) -> u8 {
@@ -84,8 +90,10 @@ pub struct ConnectionConfigBuilder {
     pub(crate) send_buffer: u64,
     pub(crate) send_buffer_max: u64,
     pub(crate) max_reassembly_ranges: usize,
+    pub(crate) max_reassembly_bytes: u64,
     pub(crate) nodelay: bool,
     pub(crate) ack_delay: Duration,
+    pub(crate) challenge_acks_per_second: u32,
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
     pub(crate) window_scaling: bool,
@@ -112,8 +120,10 @@ impl Default for ConnectionConfigBuilder {
             send_buffer: 128 * KIB,
             send_buffer_max: 4 * MIB,
             max_reassembly_ranges: 1_024,
+            max_reassembly_bytes: MAX_BUFFER,
             nodelay: false,
             ack_delay: Duration::from_millis(40),
+            challenge_acks_per_second: 5,
             timestamps: true,
             sack: true,
             window_scaling: true,
@@ -164,6 +174,10 @@ impl ConnectionConfigBuilder {
 
     /// Send buffer: what it starts with, and what it may grow to with the
     /// congestion window, in bytes. Default: 128 KiB and 4 MiB.
+    ///
+    /// The largest size also bounds how many segments may be outstanding: one for
+    /// each 256 bytes, and 256 at least. Beyond that data waits, and leaves in
+    /// larger segments.
     pub fn with_send_buffer(mut self, initial: u64, max: u64) -> Self {
         self.send_buffer = initial;
         self.send_buffer_max = max;
@@ -174,6 +188,13 @@ impl ConnectionConfigBuilder {
     /// is one loss in every fourth segment of the largest default window.
     pub fn with_max_reassembly_ranges(mut self, ranges: usize) -> Self {
         self.max_reassembly_ranges = ranges;
+        self
+    }
+
+    /// How many bytes may wait out of order; the furthest make room. Default: as
+    /// many as the window holds.
+    pub fn with_max_reassembly_bytes(mut self, bytes: u64) -> Self {
+        self.max_reassembly_bytes = bytes;
         self
     }
 
@@ -188,6 +209,14 @@ impl ConnectionConfigBuilder {
     /// §3.8.6.3, MUST-40). Default: 40 ms.
     pub fn with_ack_delay(mut self, delay: Duration) -> Self {
         self.ack_delay = delay;
+        self
+    }
+
+    /// How many challenge ACKs the connection gives in one second at most (RFC
+    /// 5961 §7): at least 1. Default: 5, as FreeBSD; a peer that has rebooted
+    /// needs one.
+    pub fn with_challenge_acks_per_second(mut self, acks: u32) -> Self {
+        self.challenge_acks_per_second = acks;
         self
     }
 
@@ -282,6 +311,7 @@ impl ConnectionConfigBuilder {
             "at least 2048, initial <= max, and at most 1 GiB",
         )?;
         require(self.max_reassembly_ranges >= 1, "max_reassembly_ranges", "at least 1")?;
+        require(self.challenge_acks_per_second >= 1, "challenge_acks_per_second", "at least 1")?;
         require(self.initial_window.is_none_or(|iw| iw >= 1), "initial_window", "at least 1")?;
         require(
             self.ack_delay < Duration::from_millis(500),
@@ -326,7 +356,10 @@ const MIB: u64 = 1_024 * KIB;
 /// Smallest segment that is worth its header; peers that announce less are
 /// treated as if they had said this (CVE-2019-11479).
 pub(crate) const MIN_MSS: u16 = 64;
-const MIN_BUFFER: u64 = 2 * KIB;
+pub(crate) const MIN_BUFFER: u64 = 2 * KIB;
+/// What is remembered of an outstanding segment takes about half as much.
+const BYTES_PER_SENT_SEGMENT: u64 = 256;
+const MIN_SENT_SEGMENTS: usize = 256;
 /// The largest window that scaling can express (RFC 7323 §2.2).
 const MAX_BUFFER: u64 = 1 << 30;
 
@@ -351,6 +384,8 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(field(builder().with_rto(second, second * 2, second * 3)), "rto");
         assert_eq!(field(builder().with_dupthresh(0)), "dupthresh");
+        let acks = builder().with_challenge_acks_per_second(0);
+        assert_eq!(field(acks), "challenge_acks_per_second");
         assert_eq!(field(builder().with_user_timeout(Duration::ZERO)), "user_timeout");
         let keepalive = Keepalive { probes: 0, ..Keepalive::default() };
         assert_eq!(field(builder().with_keepalive(Some(keepalive))), "keepalive");

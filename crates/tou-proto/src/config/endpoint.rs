@@ -18,7 +18,22 @@ impl EndpointConfig {
     pub fn builder() -> EndpointConfigBuilder {
         EndpointConfigBuilder::default()
     }
+
+    /// The memory that connections share, beyond what is set aside for each.
+    pub(crate) fn shared_memory(&self) -> u64 {
+        let fields = &self.fields;
+        let each = (fields.max_connections as u64).saturating_mul(DEFAULT_MEMORY);
+        let max = fields.max_memory.unwrap_or(each.max(MIN_DEFAULT_MEMORY));
+        max.saturating_sub(fields.reserved_memory())
+    }
 }
+
+/// What is set aside for each connection's buffers: what they need to hold the
+/// least that they may, in either direction.
+pub(crate) const MEMORY_RESERVE: u64 = 16 * 1_024;
+/// What is there for each, if nothing else is said: the first receive buffer.
+const DEFAULT_MEMORY: u64 = 128 * 1_024;
+const MIN_DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// Builds an [`EndpointConfig`].
 #[derive(Clone, Debug)]
@@ -28,6 +43,7 @@ pub struct EndpointConfigBuilder {
     pub(crate) mtu: Option<u16>,
     pub(crate) checksum: Checksum,
     pub(crate) max_connections: usize,
+    pub(crate) max_memory: Option<u64>,
     pub(crate) max_time_wait: usize,
     pub(crate) time_wait: Duration,
     pub(crate) ephemeral_ports: (u16, u16),
@@ -43,6 +59,7 @@ impl Default for EndpointConfigBuilder {
             mtu: None,
             checksum: Checksum::Carrier,
             max_connections: 65_536,
+            max_memory: None,
             max_time_wait: 65_536,
             time_wait: Duration::from_secs(60),
             ephemeral_ports: (20_480, 65_535),
@@ -76,6 +93,21 @@ impl EndpointConfigBuilder {
     /// How many connections there may be at once. Default: 65,536.
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// How many bytes all send, receive and reassembly buffers may take together,
+    /// with what is needed to find one's way in them, and with what the windows
+    /// that peers were offered may still bring: at least 16 KiB for each of
+    /// [`max_connections`](Self::with_max_connections). Default: 128 KiB for each
+    /// of them, and at least 1 GiB.
+    ///
+    /// A buffer may grow as long as it is smaller than what is free, so that the
+    /// first to come leave something for others; when nothing is, each connection
+    /// still has 2 KiB in each direction, and goes on slowly. Data inside a window
+    /// that was offered is always taken.
+    pub fn with_max_memory(mut self, bytes: u64) -> Self {
+        self.max_memory = Some(bytes);
         self
     }
 
@@ -118,6 +150,10 @@ impl EndpointConfigBuilder {
         self
     }
 
+    fn reserved_memory(&self) -> u64 {
+        (self.max_connections as u64).saturating_mul(MEMORY_RESERVE)
+    }
+
     /// Checks the values.
     ///
     /// # Errors
@@ -126,6 +162,11 @@ impl EndpointConfigBuilder {
         require(self.mtu.is_none_or(|mtu| mtu >= 576), "mtu", "at least 576")?;
         require(self.max_connections >= 1, "max_connections", "at least 1")?;
         require(u32::try_from(self.max_connections).is_ok(), "max_connections", "below 2^32")?;
+        require(
+            self.max_memory.is_none_or(|bytes| bytes >= self.reserved_memory()),
+            "max_memory",
+            "at least 16 KiB for each of max_connections",
+        )?;
         require(!self.time_wait.is_zero(), "time_wait", "longer than nothing")?;
         let (first, last) = self.ephemeral_ports;
         require(1 <= first && first <= last, "ephemeral_ports", "1 <= first <= last")?;
@@ -147,6 +188,7 @@ mod tests {
         assert_eq!(field(builder().with_mtu(575)), "mtu");
         assert_eq!(field(builder().with_max_connections(0)), "max_connections");
         assert_eq!(field(builder().with_time_wait(Duration::ZERO)), "time_wait");
+        assert_eq!(field(builder().with_max_connections(2).with_max_memory(32_767)), "max_memory");
         assert_eq!(field(builder().with_ephemeral_ports(0, 9)), "ephemeral_ports");
         assert_eq!(field(builder().with_ephemeral_ports(9, 8)), "ephemeral_ports");
         let hasty = Some(Duration::from_millis(999));

@@ -7,10 +7,11 @@ mod endpoint;
 use core::error::Error;
 use core::fmt;
 
-pub(crate) use self::connection::MIN_MSS;
 pub use self::connection::{
     ConnectionConfig, ConnectionConfigBuilder, Keepalive, UserTimeoutLimits,
 };
+pub(crate) use self::connection::{MIN_BUFFER, MIN_MSS};
+pub(crate) use self::endpoint::MEMORY_RESERVE;
 pub use self::endpoint::{EndpointConfig, EndpointConfigBuilder};
 
 /// A value that a configuration does not take.

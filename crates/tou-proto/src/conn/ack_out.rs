@@ -125,9 +125,9 @@ impl AckPolicy {
     }
 
     /// Asks for a challenge ACK (RFC 5961 §3.2, §4.2, §5.2); `false` if the
-    /// limit of RFC 5961 §7 forbids one now.
-    pub(crate) fn challenge(&mut self, now: Instant) -> bool {
-        let allowed = self.challenges.allow(now);
+    /// limit of RFC 5961 §7, `most` in a second, forbids one now.
+    pub(crate) fn challenge(&mut self, now: Instant, most: u32) -> bool {
+        let allowed = self.challenges.allow(now, most);
         self.is_due |= allowed;
         allowed
     }

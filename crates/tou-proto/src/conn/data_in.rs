@@ -65,6 +65,8 @@ impl Connection {
         // Beyond the window, or beyond the FIN, nothing counts.
         let edge = self.rcv.fin.map_or(self.rcv.edge, |fin| fin.min(self.rcv.edge));
         let room = usize::try_from(edge.since(start)).unwrap_or(usize::MAX);
+        let beyond = (start + payload.len() as u64).since(self.rcv.edge);
+        self.counters.bytes_beyond_window += beyond.min(payload.len() as u64);
         payload.truncate(room);
         if payload.is_empty() {
             return;
@@ -77,6 +79,9 @@ impl Connection {
             self.recv.duplicate_part(start..start + len)
         };
         let inserted = self.recv.insert(start, payload);
+        if inserted.out_of_order > 0 {
+            self.shed_out_of_order();
+        }
         self.counters.duplicate_bytes_received += inserted.duplicate;
         self.counters.reassembly_bytes_dropped += inserted.evicted;
         if inserted.advanced > 0 {

@@ -19,6 +19,7 @@ use crate::wire::{Checksum, SegmentFlags, SegmentHeader, SegmentOptions};
 use super::ack_out::AckPolicy;
 use super::close::Owner;
 use super::input::{Arrival, Disposition};
+use super::memory::reassembly_limits;
 use super::pacing::Pacer;
 use super::persist::Persist;
 use super::pmtu::SegmentSize;
@@ -113,7 +114,7 @@ impl Connection {
             announced_mss: mss,
             peer_mss: params.default_mss,
             send: SendBuffer::new(iss + 1),
-            recv: RecvBuffer::new(StreamPos::default(), fields.max_reassembly_ranges),
+            recv: RecvBuffer::new(StreamPos::default(), reassembly_limits(fields)),
             autotune: RecvAutotune::new(fields.recv_buffer, fields.recv_buffer_max),
             recovery: Recovery::new(recovery, u64::from(mss)),
             congestion: None,
@@ -129,6 +130,7 @@ impl Connection {
             keepalive_probes: 0,
             keepalive_at: now,
             cwnd_limited_to: iss,
+            free_memory: u64::MAX,
             error: None,
             counters: ConnectionCounters::default(),
             config,
@@ -189,11 +191,13 @@ impl Connection {
     fn on_peer_syn(&mut self, now: Instant, seg: &Arrival<'_>) {
         let fields = &self.config.fields;
         let options = &seg.header.options;
+        // By our own SYN, if it went first.
+        let offered = self.rcv.wnd();
         self.rcv.irs = seg.seq;
         self.rcv.nxt = seg.seq + 1;
         self.rcv.last_ack_sent = self.rcv.nxt;
-        self.recv = RecvBuffer::new(self.rcv.nxt, fields.max_reassembly_ranges);
-        self.rcv.edge = self.rcv.nxt + self.autotune.limit().min(u64::from(u16::MAX));
+        self.recv = RecvBuffer::new(self.rcv.nxt, reassembly_limits(fields));
+        self.rcv.edge = self.rcv.nxt + offered.max(self.recv_limit().min(u64::from(u16::MAX)));
 
         self.peer_mss = options.mss.unwrap_or(self.peer_mss);
         let peer_mss = self.peer_mss.max(MIN_MSS);

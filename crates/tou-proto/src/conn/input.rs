@@ -228,6 +228,7 @@ impl Connection {
         if self.rcv.wnd() == 0 && seg.seq == self.rcv.nxt && !seg.has(SegmentFlags::SYN) {
             // Either data that does not fit or a lone FIN, which needs no room.
             if !seg.payload.is_empty() {
+                self.counters.bytes_beyond_window += seg.payload.len() as u64;
                 seg.payload.clear();
                 seg.is_cut = true;
                 self.acks.require();
@@ -248,16 +249,17 @@ impl Connection {
     }
 
     /// An unacceptable segment is answered with an ACK (RFC 9293 §3.10.7.4):
-    /// at once if it carried data, for the peer may have lost our last ACK;
-    /// within the limit of challenge ACKs if not, lest two ends that disagree
-    /// answer each other for ever.
+    /// at once if it carried data that may have been sent in one of our windows,
+    /// for the peer may have lost our last ACK; within the limit of challenge ACKs
+    /// if not, lest two ends that disagree answer each other for ever, and lest
+    /// somebody who guesses make us send the peer duplicates without end.
     fn answer_unacceptable(&mut self, now: Instant, seg: &Arrival<'_>) {
         if self.state == State::SynReceived && seg.has(SegmentFlags::SYN) && seg.seq == self.rcv.irs
         {
             // The peer's SYN again: our answer was lost. An ACK alone would
             // not help a peer in SYN-SENT.
             self.recovery.mark_all_lost();
-        } else if seg.len() == 0 {
+        } else if seg.len() == 0 || !self.may_be_of_the_peer(seg) {
             self.challenge(now);
         } else {
             if self.negotiated.sack && seg.data_end() <= self.rcv.nxt && !seg.payload.is_empty() {
@@ -267,6 +269,14 @@ impl Connection {
             self.acks.on_disorder();
             self.take_timestamp_of_duplicate(now, seg);
         }
+    }
+
+    /// A peer never sent anything beyond our window, nor does it send again what was
+    /// taken a whole window ago: its SND.UNA was acknowledged past that since (the
+    /// other direction of RFC 5961 §5.2's MAX.SND.WND).
+    fn may_be_of_the_peer(&self, seg: &Arrival<'_>) -> bool {
+        let reach = self.autotune.limit().max(self.rcv.wnd());
+        self.rcv.nxt.back(reach) <= seg.seq && seg.seq <= self.rcv.edge
     }
 
     /// TS.Recent moves with segments that span the last ACK we sent (RFC 7323
@@ -327,7 +337,7 @@ impl Connection {
 
     /// Owes a challenge ACK, if the limit allows one.
     pub(super) fn challenge(&mut self, now: Instant) {
-        if self.acks.challenge(now) {
+        if self.acks.challenge(now, self.config.fields.challenge_acks_per_second) {
             self.counters.challenge_acks += 1;
         } else {
             self.counters.challenge_acks_suppressed += 1;

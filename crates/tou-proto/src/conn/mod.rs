@@ -25,6 +25,7 @@ mod data_in;
 mod handshake;
 mod info;
 mod input;
+mod memory;
 mod output;
 mod pacing;
 mod path_error;
@@ -127,6 +128,8 @@ pub struct Connection {
     keepalive_at: Instant,
     /// Up to here the congestion window was the limit of what was sent.
     cwnd_limited_to: StreamPos,
+    /// Memory that is free for all connections of the endpoint together.
+    free_memory: u64,
     error: Option<ConnectionError>,
     counters: ConnectionCounters,
 }
@@ -229,6 +232,6 @@ mod tests {
     /// of them is won or lost here.
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Connection>() <= 1_664, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 1_696, "{}", size_of::<Connection>());
     }
 }

@@ -78,6 +78,7 @@ impl Connection {
         if self.recovery.in_flight() + self.mss() > self.cwnd() {
             self.cwnd_limited_to = self.snd.nxt;
         }
+        self.counters.segments_limited += u64::from(self.has_sent_enough() && self.unsent() > 0);
         self.settle(now);
         Some(Filled { segments, stride: buf.headroom() + size + buf.tailroom() })
     }
@@ -266,6 +267,7 @@ impl Connection {
     fn on_emitted(&mut self, now: Instant, plan: &Plan, built: &Built) {
         self.counters.segments_sent += 1;
         if built.header.flags.contains(SegmentFlags::ACK) {
+            self.counters.memory_limited += u64::from(self.is_recv_memory_short());
             self.on_window_sent(
                 built.header.window,
                 built.header.flags.contains(SegmentFlags::SYN),

@@ -8,11 +8,9 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-/// As many as FreeBSD gives; a peer that rebooted needs one.
-const REPLIES: u32 = 5;
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// At most [`REPLIES`] in each [`PERIOD`].
+/// At most so many in each [`PERIOD`].
 #[derive(Debug, Default)]
 pub(crate) struct ReplyLimit {
     period: Option<Instant>,
@@ -20,15 +18,15 @@ pub(crate) struct ReplyLimit {
 }
 
 impl ReplyLimit {
-    /// Whether one more may be given now.
-    pub(crate) fn allow(&mut self, now: Instant) -> bool {
+    /// Whether one more may be given now, if `most` may in a second.
+    pub(crate) fn allow(&mut self, now: Instant, most: u32) -> bool {
         let is_over = |start: Instant| now.saturating_since(start) >= PERIOD;
         if self.period.is_none_or(is_over) {
             self.period = Some(now);
             self.given = 0;
         }
         self.given = self.given.saturating_add(1);
-        self.given <= REPLIES
+        self.given <= most
     }
 }
 
@@ -39,7 +37,7 @@ mod tests {
     #[test]
     fn replies_are_limited_for_each_period() {
         let mut limit = ReplyLimit::default();
-        let mut given = |now| (0..10).filter(|_| limit.allow(now)).count();
+        let mut given = |now| (0..10).filter(|_| limit.allow(now, 5)).count();
         assert_eq!(given(Instant::from_millis(500)), 5);
         assert_eq!(given(Instant::from_millis(1_499)), 0);
         assert_eq!(given(Instant::from_millis(1_500)), 5);

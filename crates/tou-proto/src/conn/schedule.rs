@@ -68,7 +68,8 @@ enum NewData {
     Send(u64),
     /// There is none.
     Nothing,
-    /// The congestion window is full.
+    /// The congestion window is full, or what is in flight fills the memory for
+    /// it.
     CongestionLimited,
     /// The peer's window is full.
     WindowLimited,
@@ -224,10 +225,17 @@ impl Connection {
             return NewData::Silly;
         }
         let in_flight = self.recovery.in_flight();
-        if in_flight > 0 && in_flight + len > self.cwnd() {
+        if (in_flight > 0 && in_flight + len > self.cwnd()) || self.has_sent_enough() {
             return NewData::CongestionLimited;
         }
         NewData::Send(len)
+    }
+
+    /// As many segments are outstanding as may be: a peer that announces a tiny MSS,
+    /// or a user who writes octet by octet, does not make what is remembered of them
+    /// larger than the data (CVE-2019-11478, CVE-2019-11479).
+    pub(super) fn has_sent_enough(&self) -> bool {
+        self.recovery.segments() >= self.config.max_sent_segments()
     }
 
     /// Nagle's algorithm (RFC 9293 §3.7.4): a small segment waits while

@@ -109,7 +109,7 @@ impl Connection {
     pub fn write(&mut self, now: Instant, data: &[u8]) -> Result<usize, WriteError> {
         self.check_writable()?;
         let written = self.send.write(data, self.send_limit());
-        self.after_write(now, written, data.is_empty())
+        self.after_write(now, written, data.len() - written)
     }
 
     /// The same without copying: takes as much from the front of `data` as fits.
@@ -118,9 +118,8 @@ impl Connection {
     /// As [`write`](Self::write).
     pub fn write_bytes(&mut self, now: Instant, data: &mut Bytes) -> Result<usize, WriteError> {
         self.check_writable()?;
-        let is_empty = data.is_empty();
         let written = self.send.write_bytes(data, self.send_limit());
-        self.after_write(now, written, is_empty)
+        self.after_write(now, written, data.len())
     }
 
     /// Marks everything written so far as urgent (RFC 9293 §3.8.5; RFC 6093
@@ -148,10 +147,14 @@ impl Connection {
         &mut self,
         now: Instant,
         written: usize,
-        is_empty: bool,
+        left: usize,
     ) -> Result<usize, WriteError> {
-        if written == 0 && !is_empty {
+        if left > 0 && self.send_limit() < self.own_send_limit() {
+            self.counters.memory_limited += 1;
+        }
+        if written == 0 && left > 0 {
             self.interest.wants_room = true;
+            self.counters.writes_refused += 1;
             return Err(WriteError::WouldBlock);
         }
         self.settle(now);
@@ -160,10 +163,15 @@ impl Connection {
 
     /// Bytes that may wait in the send buffer: twice the congestion window, so
     /// that the next window is there when this one is acknowledged.
-    pub(super) fn send_limit(&self) -> u64 {
+    fn own_send_limit(&self) -> u64 {
         let fields = &self.config.fields;
         let cwnd = self.congestion.as_ref().map_or(0, Controller::cwnd);
         cwnd.saturating_mul(2).clamp(fields.send_buffer, fields.send_buffer_max)
+    }
+
+    /// The same, as far as there is memory.
+    pub(super) fn send_limit(&self) -> u64 {
+        self.limit_to_memory(self.own_send_limit())
     }
 
     /// Bytes that fit the send buffer now.

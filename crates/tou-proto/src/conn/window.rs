@@ -41,7 +41,7 @@ impl Connection {
     /// segment or half the buffer, or stays (RFC 9293 §3.8.6.2.2), and never
     /// goes back.
     pub(super) fn recv_edge(&self) -> StreamPos {
-        let limit = self.autotune.limit();
+        let limit = self.recv_limit();
         let expressible = u64::from(u16::MAX) << self.negotiated.rcv_shift;
         let wanted = (self.recv.read_pos() + limit).min(self.rcv.nxt + expressible);
         let step = self.recv_step(limit);
@@ -69,7 +69,7 @@ impl Connection {
         // the buffer grow sooner.
         let rtt = self.recovery.srtt().unwrap_or(self.config.fields.rto_initial);
         self.autotune.on_read(now, bytes, Some(rtt.max(MIN_TUNING_INTERVAL)));
-        let limit = self.autotune.limit();
+        let limit = self.recv_limit();
         let growth = self.recv_edge().since(self.rcv.edge);
         let was_shut = self.visible_window() < self.recv_step(limit);
         if self.state.may_receive() && growth > 0 && (was_shut || growth >= limit / 4) {

@@ -28,6 +28,7 @@ impl Endpoint {
                 continue;
             };
             entry.is_ready = false;
+            entry.conn.set_free_memory(self.memory.free());
             let path = self.paths.in_slot(entry.peer.slot);
             let transmit = entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| {
                 path.sent_at = now;

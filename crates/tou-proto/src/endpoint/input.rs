@@ -28,28 +28,24 @@ struct Incoming<'a> {
     batch: &'a ReceivedBatch,
     header: SegmentHeader,
     data: Range<usize>,
-    /// Little of the batch before it was worth keeping, as far as is known.
-    is_in_waste: bool,
 }
 
 impl Incoming<'_> {
-    /// The segment's data, sharing the batch's buffer; or a copy, where it would
-    /// keep alive a buffer that holds little else (a peer could make each octet
-    /// it sends cost a hundred).
+    /// The segment's data, sharing the batch's buffer.
     fn payload(&self) -> Bytes {
-        if self.data.is_empty() {
-            Bytes::new()
-        } else if self.is_in_waste && 2 * self.data.len() < self.batch.data.len() {
-            Bytes::copy_from_slice(self.batch.data.get(self.data.clone()).unwrap_or_default())
-        } else {
-            self.batch.data.slice(self.data.clone())
-        }
+        if self.data.is_empty() { Bytes::new() } else { self.batch.data.slice(self.data.clone()) }
     }
 }
 
-/// The first octets of a batch show whether the rest is worth keeping, and are
-/// copied themselves.
-const TRIAL: usize = 4_096;
+/// Segments of a batch that follow each other and are for the same connection:
+/// one look-up and one decision on acknowledgments for all of them.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    ports: (Port, Port),
+    slot: u32,
+    /// Octets of data that the connection has kept.
+    kept: u64,
+}
 
 impl Endpoint {
     pub(super) fn input_batch(&mut self, now: Instant, batch: &ReceivedBatch) {
@@ -58,39 +54,30 @@ impl Endpoint {
             return;
         }
         let mut peer = self.paths.find(batch.peer);
-        // The connection that the last segments were for: one look-up and one
-        // decision on acknowledgments for all of them.
-        let mut current: Option<(Port, Port, u32)> = None;
-        let mut kept = 0;
+        let mut current: Option<Run> = None;
         for range in batch.ranges() {
             self.counters.datagrams_received += 1;
-            let is_in_waste = range.start < TRIAL || range.start > 2 * kept;
-            let Some(mut seg) = self.parse(batch, range) else { continue };
-            seg.is_in_waste = is_in_waste;
+            let Some(seg) = self.parse(batch, range) else { continue };
             let ports = (seg.header.src_port, seg.header.dst_port);
-            let known = current.filter(|(src, dst, _)| (*src, *dst) == ports);
-            let target = match known {
-                Some((_, _, slot)) => Some(Target::Connection(slot)),
-                None => peer.and_then(|peer| self.demux.find(&key(peer, &seg.header))),
-            };
+            if let Some(run) = current.as_mut().filter(|run| run.ports == ports) {
+                run.kept += self.input_connection(now, run.slot, &seg);
+                continue;
+            }
+            if let Some(run) = current.take() {
+                self.end_of_run(now, run.slot, batch, run.kept);
+            }
+            let target = peer.and_then(|peer| self.demux.find(&key(peer, &seg.header)));
             if let Some(Target::Connection(slot)) = target {
-                if let Some((.., before)) = current.replace((ports.0, ports.1, slot))
-                    && before != slot
-                {
-                    self.end_of_batch(now, before, batch.local_ip);
-                }
-                kept += self.input_connection(now, slot, &seg);
+                let kept = self.input_connection(now, slot, &seg);
+                current = Some(Run { ports, slot, kept });
             } else {
-                if let Some((.., before)) = current.take() {
-                    self.end_of_batch(now, before, batch.local_ip);
-                }
                 self.input_unmatched(now, target, &seg);
                 // A SYN may have made the path.
                 peer = self.paths.find(batch.peer);
             }
         }
-        if let Some((.., slot)) = current {
-            self.end_of_batch(now, slot, batch.local_ip);
+        if let Some(run) = current {
+            self.end_of_run(now, run.slot, batch, run.kept);
         }
     }
 
@@ -100,7 +87,7 @@ impl Endpoint {
             Ok(parsed) => {
                 self.counters.malformed_options += u64::from(parsed.options_malformed);
                 let data = range.start + parsed.data_offset..range.end;
-                Some(Incoming { batch, header: parsed.header, data, is_in_waste: false })
+                Some(Incoming { batch, header: parsed.header, data })
             }
             Err(ParseError::BadChecksum) => {
                 self.counters.bad_checksums += 1;
@@ -114,13 +101,12 @@ impl Endpoint {
     }
 
     /// Returns how many octets of data the connection has kept.
-    fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) -> usize {
+    fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) -> u64 {
         let Some(entry) = self.slots.get_mut(slot) else { return 0 };
+        entry.conn.set_free_memory(self.memory.free());
         let before = entry.conn.held();
         match entry.conn.handle_segment(now, &seg.header, seg.payload()) {
-            Disposition::Done => {
-                usize::try_from(entry.conn.held().saturating_sub(before)).unwrap_or(0)
-            }
+            Disposition::Done => entry.conn.held().saturating_sub(before),
             Disposition::Reset => {
                 self.reply_reset(now, seg);
                 0
@@ -128,12 +114,18 @@ impl Endpoint {
         }
     }
 
-    fn end_of_batch(&mut self, now: Instant, slot: u32, local_ip: Option<IpAddr>) {
+    /// What was for the connection in `slot` has been taken in, and `kept` octets of
+    /// the batch were kept. If that is little, they get memory of their own, lest a
+    /// peer make each octet it sends cost a hundred.
+    fn end_of_run(&mut self, now: Instant, slot: u32, batch: &ReceivedBatch, kept: u64) {
         if let Some(entry) = self.slots.get_mut(slot) {
+            if kept > 0 && kept < batch.data.len() as u64 / 8 * 7 {
+                entry.conn.unshare(kept);
+            }
             entry.conn.end_of_batch(now);
             if entry.conn.take_heard() {
                 // It was the peer, and not somebody who uses its address.
-                self.paths.on_heard(entry.peer, local_ip);
+                self.paths.on_heard(entry.peer, batch.local_ip);
             }
         }
         self.settle(now, slot);
@@ -240,10 +232,11 @@ impl Endpoint {
         let mut params = self.open_params(now, remote, seg.header.dst_port, config);
         params.begin_above(above);
         let peer = self.paths.join(remote.addr, seg.batch.local_ip);
-        let conn = Connection::accept(now, params, &seg.header, seg.payload());
+        let mut conn = Connection::accept(now, params, &seg.header, seg.payload());
+        conn.begin_with_memory(self.memory.free());
         let stage = Stage::Embryonic(listener_id);
         let id = self.enter(conn, key(peer, &seg.header), remote.addr.ip(), stage);
-        self.end_of_batch(now, id.slot, seg.batch.local_ip);
+        self.end_of_run(now, id.slot, seg.batch, seg.data.len() as u64);
     }
 
     /// What a connection must be told to begin.

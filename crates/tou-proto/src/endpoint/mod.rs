@@ -20,6 +20,7 @@ mod events;
 mod input;
 mod isn;
 mod listener;
+mod memory;
 mod path;
 mod path_keepalive;
 mod ports;
@@ -45,6 +46,7 @@ use self::deadlines::Deadlines;
 use self::demux::Demux;
 use self::events::Events;
 use self::listener::Listeners;
+use self::memory::Memory;
 use self::path::Paths;
 use self::path_keepalive::PathKeepalives;
 use self::reset::StrayReplies;
@@ -78,6 +80,7 @@ pub struct Endpoint {
     demux: Demux,
     listeners: Listeners,
     slots: Slots,
+    memory: Memory,
     time_waits: TimeWaits,
     strays: StrayReplies,
     deadlines: Deadlines,
@@ -103,6 +106,7 @@ impl Endpoint {
             demux: Demux::new(&secret),
             listeners: Listeners::new(&secret),
             slots: Slots::default(),
+            memory: Memory::new(config.shared_memory()),
             time_waits: TimeWaits::new(fields.time_wait, fields.max_time_wait),
             strays: StrayReplies::new(fields.stray_replies_per_second, &secret),
             deadlines: Deadlines::default(),
@@ -132,6 +136,15 @@ impl Endpoint {
     #[must_use]
     pub fn time_wait_count(&self) -> usize {
         self.time_waits.len()
+    }
+
+    /// What connections' buffers take of the memory that they share, in bytes, with
+    /// what the windows that were offered may still bring
+    /// ([`with_max_memory`](crate::EndpointConfigBuilder::with_max_memory)). What is
+    /// set aside for each of them is not counted.
+    #[must_use]
+    pub fn shared_memory_used(&self) -> u64 {
+        self.memory.charged()
     }
 
     /// Connections of which something written, or the FIN, is not acknowledged

@@ -75,7 +75,12 @@ impl StrayReplies {
         if now.saturating_since(self.second) >= Duration::from_secs(1) {
             self.begin_second(now);
         }
-        let source = self.secret.prf(Purpose::StrayLimit, &addr_bytes(reply.peer.ip()));
+        // Which sources share a limit changes too, so that nobody can find out.
+        let mut source = [0; 24];
+        let (ip, second) = source.split_at_mut(16);
+        ip.copy_from_slice(&addr_bytes(reply.peer.ip()));
+        second.copy_from_slice(&self.second.as_nanos().to_be_bytes());
+        let source = self.secret.prf(Purpose::StrayLimit, &source);
         let source = usize::try_from(source % SOURCES as u64).unwrap_or(0);
         let Some(left_to) = self.left_to.get_mut(source) else { return false };
         if *left_to == 0 || self.left == 0 || self.queue.len() >= MAX_QUEUED {

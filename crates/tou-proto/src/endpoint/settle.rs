@@ -16,6 +16,7 @@ impl Endpoint {
         self.tell(slot);
         self.hand_over_remains(now, slot);
         self.settle_speaker(now, slot);
+        self.recharge(slot);
         let Some(entry) = self.slots.get_mut(slot) else { return };
         if entry.conn.is_finished() {
             self.bury(slot);
@@ -88,11 +89,20 @@ impl Endpoint {
         }
     }
 
+    /// Charges the connection for the memory that it takes now.
+    pub(super) fn recharge(&mut self, slot: u32) {
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        let charge = entry.conn.charge();
+        self.memory.recharge(entry.charged, charge);
+        entry.charged = charge;
+    }
+
     /// Removes a connection that is over and held by nobody.
     fn bury(&mut self, slot: u32) {
         let Some(id) = self.slots.id(slot) else { return };
         let Some(entry) = self.slots.remove(slot) else { return };
         self.deadlines.set(slot, None);
+        self.memory.recharge(entry.charged, 0);
         self.events.forget(id);
         if entry.is_keyed
             && let Some(path) = self.paths.get(entry.peer)

@@ -31,6 +31,8 @@ pub(super) struct Slot {
     pub(super) is_speaker: bool,
     /// When it wants to be called, as it was when it was last settled.
     pub(super) deadline: Option<Instant>,
+    /// What its buffers are charged for, of the memory that all share.
+    pub(super) charged: u64,
     generation: u32,
 }
 
@@ -90,6 +92,7 @@ impl Slots {
             keeps_path,
             is_speaker: false,
             deadline: None,
+            charged: 0,
             generation,
         });
         ConnId { slot: u32::try_from(slot).unwrap_or(u32::MAX), generation }

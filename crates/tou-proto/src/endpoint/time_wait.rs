@@ -122,7 +122,7 @@ impl TimeWaits {
                 Verdict::Answer(ack_of(now, &entry.remains))
             }
             Judged::Old => {
-                if entry.answers.allow(now) {
+                if entry.answers.allow(now, ANSWERS_PER_SECOND) {
                     Verdict::Answer(ack_of(now, &entry.remains))
                 } else {
                     Verdict::Ignore
@@ -140,6 +140,9 @@ impl TimeWaits {
 /// How long this side leaves the names of a connection alone in any case: many
 /// ticks of any timestamp clock (RFC 7323 §5.4: one is a second at most).
 const QUARANTINE: Duration = Duration::from_secs(1);
+
+/// How many answers to old or forged segments an entry gives in one second.
+const ANSWERS_PER_SECOND: u32 = 5;
 
 /// What a segment is to what remains of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

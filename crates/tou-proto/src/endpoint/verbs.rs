@@ -423,9 +423,12 @@ impl Endpoint {
     ) -> Result<T, ReadError> {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(ReadError::UnknownConnection)?;
+        slot.conn.set_free_memory(self.memory.free());
         let result = verb(&mut slot.conn, now);
         if slot.conn.is_ack_due() && !slot.is_ready {
             self.settle(now, id.slot);
+        } else {
+            self.recharge(id.slot);
         }
         result
     }
@@ -455,6 +458,7 @@ impl Endpoint {
     ) -> Result<T, UnknownConnection> {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(UnknownConnection)?;
+        slot.conn.set_free_memory(self.memory.free());
         let result = verb(&mut slot.conn, now);
         self.settle(now, id.slot);
         Ok(result)

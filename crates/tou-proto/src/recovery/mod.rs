@@ -421,6 +421,11 @@ impl Recovery {
         self.board.queue.outstanding()
     }
 
+    /// Segments outstanding.
+    pub(crate) fn segments(&self) -> usize {
+        self.board.queue.len()
+    }
+
     pub(crate) fn in_fast_recovery(&self) -> bool {
         matches!(self.phase, Phase::Fast { .. })
     }

@@ -96,7 +96,7 @@ fn check(arrivals: Vec<(u64, usize)>, max_blocks: usize) -> bool {
             evicted += end - start;
             arrived.retain(|position| !(start..end).contains(position));
         }
-        assert_eq!(reassembly.evict(max_blocks), evicted);
+        assert_eq!(reassembly.evict(max_blocks, u64::MAX), evicted);
         assert_eq!(content(&reassembly, LEN), model);
 
         let mut expected: Vec<(u64, u64)> = Vec::new();
@@ -214,10 +214,38 @@ fn furthest_block_is_evicted_even_if_it_is_the_newest() {
     put(&mut reassembly, 100, 110, 0);
     put(&mut reassembly, 200, 220, 0);
     put(&mut reassembly, 300, 330, 0);
-    assert_eq!(reassembly.evict(2), 30);
+    assert_eq!(reassembly.evict(2, u64::MAX), 30);
     assert_eq!(sacks(&reassembly, 4), [(200, 220), (100, 110)]);
-    assert_eq!(reassembly.evict(0), 30);
+    assert_eq!(reassembly.evict(0, u64::MAX), 30);
     assert!(reassembly.is_empty() && reassembly.recent.is_empty());
+}
+
+#[test]
+fn furthest_bytes_are_evicted_piece_by_piece() {
+    let mut reassembly = Reassembly::default();
+    put(&mut reassembly, 100, 1_100, 1);
+    put(&mut reassembly, 2_000, 3_000, 2);
+    put(&mut reassembly, 3_000, 4_000, 3);
+    assert_eq!(reassembly.evict(9, 2_500), 1_000);
+    assert_eq!(sacks(&reassembly, 4), [(2_000, 3_000), (100, 1_100)]);
+    assert_eq!(reassembly.evict(9, 500), 2_000, "pieces are not cut");
+    assert!(reassembly.is_empty() && reassembly.recent.is_empty());
+}
+
+#[test]
+fn memory_is_shed_from_the_far_end() {
+    let mut reassembly = Reassembly::default();
+    for offset in (0..5_000).step_by(100) {
+        put(&mut reassembly, offset, offset + 1, 0);
+    }
+    let whole = reassembly.memory();
+    assert_eq!(reassembly.shed(whole), 0);
+    assert_eq!(reassembly.shed(whole / 2), 50 - reassembly.bytes());
+    assert!(reassembly.memory() <= whole / 2 && reassembly.bytes() > 10);
+    assert_eq!(reassembly.first(), Some(at(0)));
+    content(&reassembly, 5_000);
+    reassembly.shed(0);
+    assert!(reassembly.is_empty());
 }
 
 /// Positions of `count` things in an order that makes tiny segments cost most.
@@ -237,7 +265,7 @@ fn single_bytes_in_any_order_cost_a_small_multiple() {
         // Twice, for what was evicted.
         for offset in order.iter().chain(&order) {
             put(&mut reassembly, *offset, offset + 1, 0);
-            reassembly.evict(MAX_BLOCKS);
+            reassembly.evict(MAX_BLOCKS, u64::MAX);
             peak = peak.max(reassembly.memory());
             assert!(reassembly.pieces as u64 <= 2 * reassembly.bytes / SMALL as u64 + 100);
         }
@@ -248,7 +276,7 @@ fn single_bytes_in_any_order_cost_a_small_multiple() {
 }
 
 #[test]
-fn what_a_trim_leaves_of_a_large_segment_does_not_keep_it_alive() {
+fn nothing_that_waits_keeps_what_it_arrived_in_alive() {
     let mut reassembly = Reassembly::default();
     let large = fill(1, 9_000);
     put(&mut reassembly, 1, 1_000, 0);
@@ -256,8 +284,8 @@ fn what_a_trim_leaves_of_a_large_segment_does_not_keep_it_alive() {
     assert!(large.is_unique());
     reassembly.insert(at(2_000), large.slice(..SMALL - 1));
     assert!(large.is_unique());
-    reassembly.insert(at(4_000), large.slice(..SMALL));
-    assert!(!large.is_unique());
+    reassembly.insert(at(4_000), large.slice(..1_440));
+    assert!(large.is_unique());
 }
 
 #[test]

@@ -21,8 +21,12 @@ fn fill(byte: u8, len: usize) -> Bytes {
     Bytes::from(vec![byte; len])
 }
 
+fn ranges(ranges: usize) -> ReassemblyLimits {
+    ReassemblyLimits { ranges, bytes: u64::MAX }
+}
+
 fn buffer() -> RecvBuffer {
-    RecvBuffer::new(BASE, 100)
+    RecvBuffer::new(BASE, ranges(100))
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +191,7 @@ fn apply(buffer: &mut RecvBuffer, model: &mut Model, op: &Op, round: usize, max_
 }
 
 fn check(ops: &[Op], max_ranges: usize) -> bool {
-    let mut buffer = RecvBuffer::new(BASE, max_ranges);
+    let mut buffer = RecvBuffer::new(BASE, ranges(max_ranges));
     let mut model = Model::default();
     for (round, op) in ops.iter().enumerate() {
         apply(&mut buffer, &mut model, op, round, max_ranges);
@@ -303,7 +307,7 @@ fn part_of_a_hole_filled_is_told() {
 
 #[test]
 fn in_order_data_is_taken_whatever_waits() {
-    let mut buffer = RecvBuffer::new(BASE, 1);
+    let mut buffer = RecvBuffer::new(BASE, ranges(1));
     buffer.insert(at(100), fill(1, 10));
     let inserted = buffer.insert(at(200), fill(1, 10));
     assert_eq!((inserted.out_of_order, inserted.evicted), (10, 10));
@@ -314,8 +318,42 @@ fn in_order_data_is_taken_whatever_waits() {
 }
 
 #[test]
+fn in_order_data_shares_its_buffer_until_it_is_unshared() {
+    let mut buffer = buffer();
+    let batch = fill(1, 9_000);
+    buffer.insert(BASE, batch.slice(..1_440));
+    buffer.insert(at(1_440), batch.slice(1_440..2_880));
+    assert!(!batch.is_unique());
+    buffer.unshare(1_440);
+    assert!(!batch.is_unique(), "one slice is left");
+    buffer.unshare(2_880);
+    assert!(batch.is_unique());
+    assert_eq!(buffer.read_chunk(9_999).unwrap(), fill(1, 1_440));
+}
+
+#[test]
+fn what_fills_a_gap_keeps_nothing_else_alive() {
+    let mut buffer = buffer();
+    let batch = fill(1, 9_000);
+    buffer.insert(at(1_440), batch.slice(..1_440));
+    buffer.insert(BASE, batch.slice(..1_000));
+    buffer.insert(at(1_000), batch.slice(..440));
+    assert!(batch.is_unique());
+    assert_eq!((buffer.unread(), buffer.out_of_order()), (2_880, 0));
+}
+
+#[test]
+fn bytes_out_of_order_have_a_bound() {
+    let mut buffer = RecvBuffer::new(BASE, ReassemblyLimits { ranges: 9, bytes: 2_000 });
+    assert_eq!(buffer.insert(at(5_000), fill(1, 1_500)).evicted, 0);
+    assert_eq!(buffer.insert(at(1_000), fill(1, 1_500)).evicted, 1_500);
+    assert_eq!(buffer.sack_ranges(4)[..], [span(1_000, 2_500)]);
+    assert_eq!(buffer.insert(BASE, fill(1, 1_000)).advanced, 2_500);
+}
+
+#[test]
 fn no_ranges_means_in_order_only() {
-    let mut buffer = RecvBuffer::new(BASE, 0);
+    let mut buffer = RecvBuffer::new(BASE, ranges(0));
     assert_eq!(buffer.insert(at(1), fill(1, 10)).evicted, 10);
     assert!(buffer.is_contiguous());
     assert_eq!(buffer.insert(BASE, fill(1, 10)).advanced, 10);

@@ -1,0 +1,93 @@
+//! A connection's part of the memory that all connections of an endpoint share.
+//!
+//! The endpoint says how much is free before each call that may take some, and asks
+//! afterwards how much the connection is to be charged. Must not know of other
+//! connections.
+//!
+//! What is charged is what the buffers hold, and what the window that the peer was
+//! offered may still bring: data inside it is always taken, so the place to say no is
+//! before it is offered. A buffer may grow while it is smaller than what is free. So
+//! the first to come leave as much as they take (the dynamic threshold of Choudhury
+//! and Hahne for packets in a shared memory), and nobody who comes later finds nothing:
+//! [`MIN_BUFFER`] in each direction is always there.
+
+use crate::buffer::ReassemblyLimits;
+use crate::config::{ConnectionConfigBuilder, MEMORY_RESERVE, MIN_BUFFER};
+
+use super::Connection;
+use super::state::State;
+
+/// How much may wait out of order.
+pub(super) fn reassembly_limits(fields: &ConnectionConfigBuilder) -> ReassemblyLimits {
+    ReassemblyLimits { ranges: fields.max_reassembly_ranges, bytes: fields.max_reassembly_bytes }
+}
+
+impl Connection {
+    /// This much memory is free, for all connections together.
+    pub(crate) fn set_free_memory(&mut self, bytes: u64) {
+        self.free_memory = bytes;
+    }
+
+    /// As [`set_free_memory`](Self::set_free_memory), for a connection that has not
+    /// offered a window yet: its first one is made to fit.
+    pub(crate) fn begin_with_memory(&mut self, bytes: u64) {
+        self.free_memory = bytes;
+        let first = self.rcv.nxt + self.recv_limit();
+        self.rcv.edge = self.rcv.edge.min(first).max(self.recv.next());
+    }
+
+    /// What the connection takes of the shared memory: all but what is set aside for
+    /// each.
+    pub(crate) fn charge(&self) -> u64 {
+        let recv = self.recv_memory().max(self.promised());
+        (self.send.memory() as u64).saturating_add(recv).saturating_sub(MEMORY_RESERVE)
+    }
+
+    /// What the receive buffer may hold now.
+    pub(super) fn recv_limit(&self) -> u64 {
+        // A window that the scale cuts down to nothing would never open.
+        let expressible = 2 << self.negotiated.rcv_shift;
+        self.autotune.limit().min(self.free_memory.max(MIN_BUFFER)).max(expressible)
+    }
+
+    /// The receive buffer would be larger if there were more memory.
+    pub(super) fn is_recv_memory_short(&self) -> bool {
+        self.free_memory < self.autotune.limit()
+    }
+
+    /// The send buffer of `limit` bytes, as the connection would have it, and as memory
+    /// allows.
+    pub(super) fn limit_to_memory(&self, limit: u64) -> u64 {
+        limit.min(self.free_memory.max(MIN_BUFFER))
+    }
+
+    /// Keeps the bookkeeping of what waits out of order, which a peer can make larger
+    /// than the data, to what is free.
+    pub(super) fn shed_out_of_order(&mut self) {
+        let own = self.promised().max(MEMORY_RESERVE / 2);
+        let most = own.saturating_add(self.free_memory);
+        if self.recv_memory() > most {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            self.counters.reassembly_bytes_dropped += self.recv.shed(most);
+        }
+    }
+
+    /// The last `count` octets received in order turned out to be little of what they
+    /// arrived in.
+    pub(crate) fn unshare(&mut self, count: u64) {
+        self.recv.unshare(count);
+    }
+
+    fn recv_memory(&self) -> u64 {
+        self.recv.memory() as u64
+    }
+
+    /// What may be in the receive buffer once everything has come that was offered.
+    fn promised(&self) -> u64 {
+        match self.state {
+            State::SynSent | State::SynReceived => self.rcv.edge.since(self.recv.read_pos()),
+            state if state.may_receive() => self.rcv.edge.since(self.recv.read_pos()),
+            _ => 0,
+        }
+    }
+}
