@@ -42,8 +42,8 @@ pub struct ConnectionCounters {
     pub bytes_beyond_window: u64,
     /// Writes that found the send buffer full.
     pub writes_refused: u64,
-    /// Times that nothing more could be sent because as many segments were
-    /// outstanding as may be.
+    /// Writes that had to wait, and batches that ended, because as many segments
+    /// were outstanding as may be.
     pub segments_limited: u64,
     /// Windows offered and writes taken that were smaller than the buffers' own
     /// bounds because the memory of all connections was short.

@@ -23,6 +23,10 @@ use crate::buffer::reassembly::{Reassembly, SMALL, skip};
 use crate::buffer::{copy_prefix, freeze, shrink, tail_capacity, to_usize};
 use crate::seq::StreamPos;
 
+/// What is charged for a chunk beside its place in the queue: the header in front of it, and
+/// what counts the references to their buffer.
+const CHUNK_COST: usize = 96;
+
 /// What came of [`RecvBuffer::insert`].
 ///
 /// Of the bytes handed in, each is counted once as `duplicate`, as `out_of_order`, or in
@@ -243,9 +247,8 @@ impl RecvBuffer {
         self.reassembly.as_ref().and_then(|it| it.block_around(position))
     }
 
-    /// Bytes of memory held: capacity, not content, and the bookkeeping. At most one tail's
-    /// worth is missing from it, when part of an allocation is already read. What a payload
-    /// keeps alive beyond itself is not known here.
+    /// Bytes of memory held: capacity, not content, and the bookkeeping. What is missing from
+    /// it is the part already read of one allocation, or of one batch.
     pub(crate) fn memory(&self) -> usize {
         self.memory_in_order() + self.reassembly.as_ref().map_or(0, |it| it.memory())
     }
@@ -253,7 +256,8 @@ impl RecvBuffer {
     fn memory_in_order(&self) -> usize {
         let chunks = to_usize(self.unread) - self.tail.len();
         let queue = self.chunks.capacity() * size_of::<Bytes>();
-        chunks + self.tail.capacity() + queue
+        let around = self.chunks.len() * CHUNK_COST;
+        chunks + around + self.tail.capacity() + queue
     }
 
     /// Takes data behind a hole.

@@ -31,8 +31,9 @@ impl EndpointConfig {
 /// What is set aside for each connection's buffers: what they need to hold the
 /// least that they may, in either direction.
 pub(crate) const MEMORY_RESERVE: u64 = 16 * 1_024;
-/// What is there for each, if nothing else is said: the first receive buffer.
-const DEFAULT_MEMORY: u64 = 128 * 1_024;
+/// What is there for each, if nothing else is said: the first receive buffer, and
+/// what it costs.
+const DEFAULT_MEMORY: u64 = 192 * 1_024;
 const MIN_DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// Builds an [`EndpointConfig`].
@@ -99,8 +100,8 @@ impl EndpointConfigBuilder {
     /// How many bytes all send, receive and reassembly buffers may take together,
     /// with what is needed to find one's way in them, and with what the windows
     /// that peers were offered may still bring: at least 16 KiB for each of
-    /// [`max_connections`](Self::with_max_connections). Default: 128 KiB for each
-    /// of them, and at least 1 GiB.
+    /// [`max_connections`](Self::with_max_connections). Default: 192 KiB for each
+    /// of them, so that each has its first window, and at least 1 GiB.
     ///
     /// A buffer may grow as long as it is smaller than what is free, so that the
     /// first to come leave something for others; when nothing is, each connection

@@ -7,9 +7,9 @@ use super::Connection;
 use super::timeout::STALLED_TIMEOUTS;
 
 impl Connection {
-    /// Octets received and not yet read.
-    pub(crate) fn held(&self) -> u64 {
-        self.recv.unread() + self.recv.out_of_order()
+    /// Octets received in order and not yet read.
+    pub(crate) fn unread(&self) -> u64 {
+        self.recv.unread()
     }
 
     /// The connection as it is now.

@@ -6,16 +6,34 @@
 //!
 //! What is charged is what the buffers hold, and what the window that the peer was
 //! offered may still bring: data inside it is always taken, so the place to say no is
-//! before it is offered. A buffer may grow while it is smaller than what is free. So
+//! before it is offered. A buffer may grow while it costs less than what is free. So
 //! the first to come leave as much as they take (the dynamic threshold of Choudhury
 //! and Hahne for packets in a shared memory), and nobody who comes later finds nothing:
 //! [`MIN_BUFFER`] in each direction is always there.
+//!
+//! Octets cost more than themselves: what leads to them and what they arrived in, at
+//! most a quarter, and the unused part of the allocation where small pieces are
+//! gathered, which is no larger than what is held.
 
 use crate::buffer::ReassemblyLimits;
 use crate::config::{ConnectionConfigBuilder, MEMORY_RESERVE, MIN_BUFFER};
 
 use super::Connection;
 use super::state::State;
+
+/// The largest allocation in which a buffer gathers small pieces.
+const LARGEST_TAIL: u64 = 16 * 1_024;
+
+/// What so many octets cost at most, in whatever pieces they come.
+fn cost(octets: u64) -> u64 {
+    octets.saturating_add(octets / 4).saturating_add(octets.min(LARGEST_TAIL))
+}
+
+/// How many octets cost no more than this, whatever pieces they come in; but what is
+/// set aside is always there.
+fn affordable(bytes: u64) -> u64 {
+    (bytes - bytes / 4).saturating_sub(LARGEST_TAIL).max(MIN_BUFFER)
+}
 
 /// How much may wait out of order.
 pub(super) fn reassembly_limits(fields: &ConnectionConfigBuilder) -> ReassemblyLimits {
@@ -39,7 +57,7 @@ impl Connection {
     /// What the connection takes of the shared memory: all but what is set aside for
     /// each.
     pub(crate) fn charge(&self) -> u64 {
-        let recv = self.recv_memory().max(self.promised());
+        let recv = self.recv_memory().max(cost(self.promised()));
         (self.send.memory() as u64).saturating_add(recv).saturating_sub(MEMORY_RESERVE)
     }
 
@@ -47,24 +65,24 @@ impl Connection {
     pub(super) fn recv_limit(&self) -> u64 {
         // A window that the scale cuts down to nothing would never open.
         let expressible = 2 << self.negotiated.rcv_shift;
-        self.autotune.limit().min(self.free_memory.max(MIN_BUFFER)).max(expressible)
+        self.autotune.limit().min(affordable(self.free_memory)).max(expressible)
     }
 
     /// The receive buffer would be larger if there were more memory.
     pub(super) fn is_recv_memory_short(&self) -> bool {
-        self.free_memory < self.autotune.limit()
+        affordable(self.free_memory) < self.autotune.limit()
     }
 
     /// The send buffer of `limit` bytes, as the connection would have it, and as memory
     /// allows.
     pub(super) fn limit_to_memory(&self, limit: u64) -> u64 {
-        limit.min(self.free_memory.max(MIN_BUFFER))
+        limit.min(affordable(self.free_memory))
     }
 
     /// Keeps the bookkeeping of what waits out of order, which a peer can make larger
     /// than the data, to what is free.
     pub(super) fn shed_out_of_order(&mut self) {
-        let own = self.promised().max(MEMORY_RESERVE / 2);
+        let own = cost(self.promised()).max(MEMORY_RESERVE / 2);
         let most = own.saturating_add(self.free_memory);
         if self.recv_memory() > most {
             let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -88,6 +106,19 @@ impl Connection {
             State::SynSent | State::SynReceived => self.rcv.edge.since(self.recv.read_pos()),
             state if state.may_receive() => self.rcv.edge.since(self.recv.read_pos()),
             _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_affordable_costs_no_more_than_there_is() {
+        for bytes in [0, 1, 8_191, 8_192, 30_000, 70_000, 1 << 20, 1 << 40, u64::MAX] {
+            let octets = affordable(bytes);
+            assert!(cost(octets) <= bytes.max(MEMORY_RESERVE / 2), "{bytes}: {octets}");
         }
     }
 }

@@ -157,6 +157,7 @@ impl Connection {
             self.counters.writes_refused += 1;
             return Err(WriteError::WouldBlock);
         }
+        self.counters.segments_limited += u64::from(self.has_sent_enough());
         self.settle(now);
         Ok(written)
     }

@@ -1,12 +1,26 @@
 //! Who sends next: answers to strays first, then the connections that have
 //! something, a batch each in turn.
 
+use crate::id::ConnId;
 use crate::machine::{Ecn, Transmit, TransmitBuf};
 use crate::time::Instant;
 
 use super::Endpoint;
 
+/// A line shorter than this is not worth sweeping.
+const SWEEP_AT_LEAST: usize = 32;
+
 impl Endpoint {
+    /// The connection, which is not in the line, goes to its end.
+    pub(super) fn stand_in_line(&mut self, id: ConnId) {
+        // Connections come and go also while nothing can be sent.
+        if self.ready.len() > 2 * (self.slots.len() + SWEEP_AT_LEAST) {
+            let slots = &self.slots;
+            self.ready.retain(|id| slots.id(id.slot) == Some(*id));
+        }
+        self.ready.push_back(id);
+    }
+
     /// Fills `buf` with the next batch.
     pub(super) fn next_batch(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
         if let Some(reply) = self.strays.pop() {

@@ -43,7 +43,7 @@ impl Incoming<'_> {
 struct Run {
     ports: (Port, Port),
     slot: u32,
-    /// Octets of data that the connection has kept.
+    /// Octets of data that the connection has kept in order.
     kept: u64,
 }
 
@@ -100,13 +100,14 @@ impl Endpoint {
         }
     }
 
-    /// Returns how many octets of data the connection has kept.
+    /// Returns how many octets of data the connection has kept in order: others are
+    /// copied anyway.
     fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) -> u64 {
         let Some(entry) = self.slots.get_mut(slot) else { return 0 };
         entry.conn.set_free_memory(self.memory.free());
-        let before = entry.conn.held();
+        let before = entry.conn.unread();
         match entry.conn.handle_segment(now, &seg.header, seg.payload()) {
-            Disposition::Done => entry.conn.held().saturating_sub(before),
+            Disposition::Done => entry.conn.unread().saturating_sub(before),
             Disposition::Reset => {
                 self.reply_reset(now, seg);
                 0

@@ -26,7 +26,8 @@ impl Endpoint {
         self.deadlines.update(slot, entry.deadline);
         if !entry.is_ready && entry.conn.wants_transmit(now) {
             entry.is_ready = true;
-            self.ready.push_back(entry.id(slot));
+            let id = entry.id(slot);
+            self.stand_in_line(id);
         }
     }
 

@@ -1,0 +1,133 @@
+//! The memory of all buffers together (`max_memory`).
+
+use tou_proto::{ConnId, ConnectionConfig, EndpointConfig, EndpointConfigBuilder, WriteError};
+
+use crate::rig::{Enemy, Honest, Victim};
+
+const MAX: usize = 2 << 20;
+const CONNECTIONS: u32 = 60;
+
+fn config() -> EndpointConfigBuilder {
+    EndpointConfig::builder().with_max_connections(64).with_max_memory(MAX as u64)
+}
+
+/// So many enemies, each with a connection.
+fn enemies(victim: &mut Victim) -> Vec<(Enemy, ConnId)> {
+    (1..=CONNECTIONS).map(|host| Enemy::connect(victim, host, 1_460).unwrap()).collect()
+}
+
+fn limited(victim: &Victim, enemies: &[(Enemy, ConnId)]) -> u64 {
+    enemies.iter().map(|(_, conn)| victim.info(*conn).counters.memory_limited).sum()
+}
+
+#[test]
+fn users_who_do_not_read() {
+    let mut victim = Victim::new(config(), 4);
+    let mut honest = Honest::connect(&mut victim);
+    victim.begin_measuring();
+    let mut enemies = enemies(&mut victim);
+    let payload = [3; 1_000];
+    for _ in 0..200 {
+        for (enemy, conn) in &mut enemies {
+            // All that is within the window that was offered is taken.
+            let before = victim.info(*conn);
+            let len = before.rcv_wnd.min(1_000);
+            enemy.send(&mut victim, &payload[..len as usize]);
+            assert_eq!(victim.info(*conn).recv_queue, before.recv_queue + len);
+        }
+    }
+    let held: u64 = enemies.iter().map(|(_, conn)| victim.info(*conn).recv_queue).sum();
+    assert!(held > MAX as u64 / 4, "{held}");
+    assert!(victim.endpoint.shared_memory_used() <= MAX as u64);
+    assert!(victim.grown() <= MAX, "{}", victim.grown());
+    assert!(limited(&victim, &enemies) > 0);
+    honest.exchange(&mut victim, 300_000);
+    // What was taken comes back.
+    for (_, conn) in &enemies {
+        victim.endpoint.abort(victim.now, *conn).unwrap();
+        victim.drain();
+    }
+    assert!(victim.endpoint.shared_memory_used() < MAX as u64 / 4);
+    honest.exchange(&mut victim, 300_000);
+}
+
+#[test]
+fn peers_that_leave_a_hole() {
+    let mut victim = Victim::new(config(), 4);
+    let mut honest = Honest::connect(&mut victim);
+    victim.begin_measuring();
+    let mut enemies = enemies(&mut victim);
+    // Single octets with holes between them, then runs.
+    for (len, step) in [(1, 2), (600, 700)] {
+        for index in 0..400 {
+            for (enemy, conn) in &enemies {
+                let distance = 10 + index * step;
+                if u64::from(distance) + 1_000 < victim.info(*conn).rcv_wnd {
+                    enemy.say(&mut victim, enemy.ahead(distance), &[3; 600][..len]);
+                }
+            }
+        }
+        assert!(victim.grown() <= MAX, "{}", victim.grown());
+    }
+    assert!(victim.endpoint.shared_memory_used() <= MAX as u64);
+    let dropped = |conn| victim.info(conn).counters.reassembly_bytes_dropped;
+    assert!(enemies.iter().map(|(_, conn)| dropped(*conn)).sum::<u64>() > 0);
+    // In order it is taken still.
+    for (enemy, conn) in &mut enemies {
+        enemy.send(&mut victim, &[1; 10]);
+        assert!(victim.info(*conn).recv_queue >= 10);
+    }
+    honest.exchange(&mut victim, 300_000);
+}
+
+#[test]
+fn peers_that_acknowledge_nothing() {
+    let connection = ConnectionConfig::builder()
+        .with_send_buffer(1 << 20, 1 << 20)
+        .with_recv_buffer(2_048, 2_048)
+        .build();
+    let mut victim = Victim::new(config().with_connection(connection.unwrap()), 4);
+    let mut honest = Honest::connect(&mut victim);
+    victim.begin_measuring();
+    let enemies = enemies(&mut victim);
+    for size in [10, 1_000, 30_000] {
+        let piece = vec![1; size];
+        for (_, conn) in &enemies {
+            while victim.endpoint.write(victim.now, *conn, &piece).is_ok() {
+                victim.drain();
+            }
+        }
+    }
+    let held: u64 = enemies.iter().map(|(_, conn)| victim.info(*conn).send_queue).sum();
+    assert!(held > MAX as u64 / 4, "{held}");
+    assert!(victim.endpoint.shared_memory_used() <= MAX as u64);
+    assert!(victim.grown() <= MAX, "{}", victim.grown());
+    assert!(limited(&victim, &enemies) > 0);
+    honest.exchange(&mut victim, 300_000);
+    // Each has its two kilobytes, and goes on when they are acknowledged.
+    for (enemy, conn) in &enemies {
+        let info = victim.info(*conn);
+        assert!(info.send_queue >= 2_048, "{}", info.send_queue);
+        let outstanding = u32::try_from(info.outstanding).unwrap();
+        let enemy = Enemy { ack: enemy.ack.wrapping_add(outstanding), ..enemy.clone() };
+        enemy.say(&mut victim, enemy.header(), &[]);
+    }
+    assert!(enemies.iter().all(|(_, conn)| {
+        victim.endpoint.write(victim.now, *conn, &[1]) != Err(WriteError::WouldBlock)
+            || victim.info(*conn).outstanding > 0
+    }));
+}
+
+#[test]
+fn nobody_is_short_of_memory_without_need() {
+    // One connection alone may use a third of what is there, and nearly a half.
+    let connection = ConnectionConfig::builder().with_send_buffer(4 << 20, 4 << 20).build();
+    let mut victim = Victim::new(config().with_connection(connection.unwrap()), 4);
+    let (_, conn) = Enemy::connect(&mut victim, 1, 1_460).unwrap();
+    while victim.endpoint.write(victim.now, conn, &[1; 10_000]).is_ok() {
+        victim.drain();
+    }
+    let held = victim.info(conn).send_queue;
+    let shared = MAX as u64 - 64 * 16 * 1_024;
+    assert!((shared / 3..=shared / 2).contains(&held), "{held}");
+}
