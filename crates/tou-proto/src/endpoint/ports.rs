@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_free_port_is_better_than_one_in_time_wait_where_many_are_free() {
-        let usage = |port: Port| if port.get().is_multiple_of(2) { Use::Free } else { Use::Reusable };
+        let usage =
+            |port: Port| if port.get().is_multiple_of(2) { Use::Free } else { Use::Reusable };
         assert_eq!(choose_by(usage).map(|port| port.get() % 2), Some(0));
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use tou_proto::EndpointConfig;
 use tou_proto::wire::{SegmentFlags, SegmentHeader};
 
-use crate::rig::{Enemy, Honest, Victim};
+use crate::rig::{Enemy, Honest, Victim, offer};
 
 /// What a connection that holds no data takes, in all tables together, at most.
 const IDLE_CONNECTION: usize = 4_096;
@@ -32,7 +32,7 @@ fn backlog() {
     let mut honest = Honest::connect(&mut victim);
     victim.begin_measuring();
     for host in 1..=1_000 {
-        Enemy::new(host).handshake(&mut victim, 1_460);
+        Enemy::new(host).handshake(&mut victim, offer(1_460));
     }
     assert_eq!(victim.endpoint.backlog(victim.listener), Some((0, 4)));
     assert_eq!(victim.counters().syns_dropped, 996);
@@ -167,7 +167,7 @@ fn names_used_again_in_time_wait() {
     let mut enemy = Enemy::new(2);
     victim.begin_measuring();
     for _ in 0..5_000 {
-        assert!(enemy.handshake(&mut victim, 1_460));
+        assert!(enemy.handshake(&mut victim, offer(1_460)));
         let conn = victim.accept().unwrap();
         enemy.close_after(&mut victim, conn);
         enemy.seq = enemy.seq.wrapping_add(100_000);

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::Bytes;
-use tou_proto::wire::{Checksum, SegmentFlags, SegmentHeader, SegmentOptions};
+use tou_proto::wire::{Checksum, SackBlock, SegmentFlags, SegmentHeader, SegmentOptions};
 use tou_proto::{
     ConnId, ConnectionInfo, DatagramMachine, Ecn, Endpoint, EndpointConfig, EndpointConfigBuilder,
     EndpointCounters, Instant, ListenerId, Port, ReadError, ReceivedBatch, Remote, SeqNumber,
@@ -35,7 +35,6 @@ pub(crate) struct Victim {
     pub(crate) endpoint: Endpoint,
     pub(crate) listener: ListenerId,
     honest_listener: ListenerId,
-    buf: TransmitBuf,
     /// Segments that came out.
     pub(crate) segments_out: u64,
     /// The last one for an enemy.
@@ -56,7 +55,6 @@ impl Victim {
             endpoint,
             listener,
             honest_listener,
-            buf: TransmitBuf::new(44, TransmitBuf::MAX_BYTES),
             segments_out: 0,
             answer: None,
             to_honest: Vec::new(),
@@ -111,8 +109,9 @@ impl Victim {
 
     /// Takes out what there is to send. What is for enemies is counted and lost.
     pub(crate) fn drain(&mut self) {
-        while let Some(transmit) = self.endpoint.poll_transmit(self.now, &mut self.buf) {
-            for datagram in self.buf.data().chunks(transmit.stride) {
+        let mut buf = TransmitBuf::new(44, TransmitBuf::MAX_BYTES);
+        while let Some(transmit) = self.endpoint.poll_transmit(self.now, &mut buf) {
+            for datagram in buf.data().chunks(transmit.stride) {
                 self.segments_out += 1;
                 if transmit.peer == Honest::addr() {
                     self.to_honest.push(Bytes::copy_from_slice(datagram));
@@ -122,6 +121,7 @@ impl Victim {
                 }
             }
         }
+        drop(buf);
         self.note();
     }
 
@@ -155,22 +155,25 @@ impl Enemy {
 
     /// The same, connected; `None` if it was not let in.
     pub(crate) fn connect(victim: &mut Victim, host: u32, mss: u16) -> Option<(Self, ConnId)> {
+        Self::connect_with(victim, host, offer(mss))
+    }
+
+    /// The same with other options.
+    pub(crate) fn connect_with(
+        victim: &mut Victim,
+        host: u32,
+        options: SegmentOptions,
+    ) -> Option<(Self, ConnId)> {
         let mut enemy = Self::new(host);
-        enemy.handshake(victim, mss).then_some(())?;
+        enemy.handshake(victim, options).then_some(())?;
         let conn = victim.accept()?;
         Some((enemy, conn))
     }
 
-    /// Sends a SYN with all options but timestamps and answers what comes; whether
-    /// something came.
-    pub(crate) fn handshake(&mut self, victim: &mut Victim, mss: u16) -> bool {
+    /// Sends a SYN with these options and answers what comes; whether something
+    /// came.
+    pub(crate) fn handshake(&mut self, victim: &mut Victim, options: SegmentOptions) -> bool {
         victim.answer = None;
-        let options = SegmentOptions {
-            mss: Some(mss),
-            window_scale: Some(8),
-            sack_permitted: true,
-            ..SegmentOptions::default()
-        };
         let syn = SegmentHeader { flags: SegmentFlags::SYN, options, ..self.header() };
         self.say(victim, syn, &[]);
         let Some(answer) = victim.answer.take() else { return false };
@@ -197,6 +200,20 @@ impl Enemy {
     /// The same `distance` octets further on.
     pub(crate) fn ahead(&self, distance: u32) -> SegmentHeader {
         SegmentHeader { seq: SeqNumber::new(self.seq.wrapping_add(distance)), ..self.header() }
+    }
+
+    /// An acknowledgment `distance` octets further on.
+    pub(crate) fn acking(&self, distance: u32) -> SegmentHeader {
+        SegmentHeader { ack: SeqNumber::new(self.ack.wrapping_add(distance)), ..self.header() }
+    }
+
+    /// SACK blocks at these distances from what is acknowledged.
+    pub(crate) fn sacking(&self, blocks: &[(u32, u32)]) -> SegmentHeader {
+        let number = |distance| SeqNumber::new(self.ack.wrapping_add(distance));
+        let block = |(l, r): &(u32, u32)| SackBlock { left: number(*l), right: number(*r) };
+        let mut header = self.header();
+        header.options.sack = blocks.iter().map(block).collect();
+        header
     }
 
     /// Sends a segment.
@@ -248,7 +265,17 @@ impl Enemy {
     }
 }
 
-fn encode(header: &SegmentHeader, data: &[u8]) -> Vec<u8> {
+/// All options but timestamps.
+pub(crate) fn offer(mss: u16) -> SegmentOptions {
+    SegmentOptions {
+        mss: Some(mss),
+        window_scale: Some(8),
+        sack_permitted: true,
+        ..SegmentOptions::default()
+    }
+}
+
+pub(crate) fn encode(header: &SegmentHeader, data: &[u8]) -> Vec<u8> {
     let mut datagram = vec![0; header.encoded_len() + data.len()];
     let start = header.emit(Checksum::Carrier, &mut datagram);
     datagram[start..].copy_from_slice(data);

@@ -18,13 +18,6 @@
 //! | bytes out of order | `max_reassembly_bytes` | `reassembly_bytes_dropped` | `connection::bytes_out_of_order` |
 //! | challenge ACKs | `challenge_acks_per_second` | `challenge_acks_suppressed` | `connection::challenge_acks` |
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod alloc;
 mod connection;
 mod endpoint;
 mod memory;
-mod rig;
-
-#[global_allocator]
-static ALLOCATOR: alloc::Counting = alloc::Counting;
