@@ -203,6 +203,34 @@ fn user_learns_of_a_stall_at_the_third_retransmission() {
 }
 
 #[test]
+fn unanswered_retransmissions_end_the_connection_at_their_number() {
+    let (mut script, conn) = with(|config| {
+        let second = Duration::from_secs(1);
+        config.with_max_retries(Some(2)).with_rto(second, second, 60 * second)
+    });
+    // An answer starts the count again.
+    script.host.write(conn, b"x").unwrap();
+    script.expect(data(1, 1, "x"));
+    script.expect_after(1_000, data(1, 1, "x"));
+    script.expect_after(2_000, data(1, 1, "x"));
+    script.inject(ack(1, 2));
+    script.expect_nothing();
+    script.host.write(conn, b"y").unwrap();
+    script.expect(data(2, 1, "y"));
+    // The backoff lasts until a round trip is measured (RFC 6298 (5.7)).
+    script.expect_after(4_000, data(2, 1, "y"));
+    script.expect_after(8_000, data(2, 1, "y"));
+    // The third timeout in a row is the end, and the peer is told.
+    script.advance(15_999);
+    assert_eq!(script.state(conn), State::Established);
+    script.advance(1);
+    assert_eq!(script.state(conn), State::Closed);
+    assert_eq!(script.take_output().len(), 1);
+    let timed_out = ReadError::Closed(ConnectionError::TimedOut);
+    assert_eq!(script.host.read(conn, &mut [0]), Err(timed_out));
+}
+
+#[test]
 fn retransmission_timeout_keeps_to_its_bounds() {
     let seconds = Duration::from_secs;
     let (mut script, conn) = with(|config| config.with_rto(seconds(1), seconds(1), seconds(4)));

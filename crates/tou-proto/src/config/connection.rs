@@ -101,6 +101,7 @@ pub struct ConnectionConfigBuilder {
     pub(crate) rto_min: Duration,
     pub(crate) rto_max: Duration,
     pub(crate) dupthresh: u32,
+    pub(crate) max_retries: Option<u32>,
     pub(crate) connect_timeout: Duration,
     pub(crate) user_timeout: Duration,
     pub(crate) fin_wait2_timeout: Duration,
@@ -131,6 +132,7 @@ impl Default for ConnectionConfigBuilder {
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(60),
             dupthresh: 3,
+            max_retries: None,
             connect_timeout: Duration::from_secs(180),
             user_timeout: Duration::from_secs(300),
             fin_wait2_timeout: Duration::from_secs(60),
@@ -256,6 +258,15 @@ impl ConnectionConfigBuilder {
         self
     }
 
+    /// Retransmissions by timeout in a row that may go unanswered: the next
+    /// timeout ends the connection, be it being opened or open. RFC 9293
+    /// §3.8.3 has R2 as a time or as such a count; whichever comes first counts.
+    /// At least 1. Default: none, only time.
+    pub fn with_max_retries(mut self, retries: Option<u32>) -> Self {
+        self.max_retries = retries;
+        self
+    }
+
     /// How long a SYN is retransmitted (RFC 9293 §3.8.3, MUST-23: R2 for a SYN
     /// is at least 3 minutes). Default: 3 minutes; a shorter one is this side's
     /// choice.
@@ -327,6 +338,7 @@ impl ConnectionConfigBuilder {
             "1 ms <= min <= initial <= max <= 1 h",
         )?;
         require((1..=255).contains(&self.dupthresh), "dupthresh", "1 to 255")?;
+        require(self.max_retries.is_none_or(|retries| retries >= 1), "max_retries", "at least 1")?;
         for (timeout, field) in [
             (self.connect_timeout, "connect_timeout"),
             (self.user_timeout, "user_timeout"),
@@ -386,6 +398,7 @@ mod tests {
         assert_eq!(field(builder().with_dupthresh(0)), "dupthresh");
         let acks = builder().with_challenge_acks_per_second(0);
         assert_eq!(field(acks), "challenge_acks_per_second");
+        assert_eq!(field(builder().with_max_retries(Some(0))), "max_retries");
         assert_eq!(field(builder().with_user_timeout(Duration::ZERO)), "user_timeout");
         let keepalive = Keepalive { probes: 0, ..Keepalive::default() };
         assert_eq!(field(builder().with_keepalive(Some(keepalive))), "keepalive");

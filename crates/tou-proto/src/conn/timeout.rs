@@ -42,6 +42,9 @@ impl Connection {
         }
         if is_due(self.recovery_deadline()) {
             self.on_recovery_timer(now);
+            if self.state == State::Closed {
+                return;
+            }
         }
         if is_due(self.keepalive_deadline()) {
             self.on_keepalive_timer();
@@ -77,7 +80,13 @@ impl Connection {
             TimerOutcome::ProbeDue => self.flags.tail_probe = true,
             TimerOutcome::Rto { first, flight_size, front_len } => {
                 self.counters.timeouts += 1;
-                if self.recovery.consecutive_rtos() == STALLED_TIMEOUTS {
+                let timeouts = self.recovery.consecutive_rtos();
+                if self.config.fields.max_retries.is_some_and(|retries| timeouts > retries) {
+                    // R2 as a count (RFC 9293 §3.8.3).
+                    self.time_out();
+                    return;
+                }
+                if timeouts == STALLED_TIMEOUTS {
                     self.interest.on_stalled();
                 }
                 self.flags.syn_retransmitted |= !self.snd.is_syn_acked();
@@ -90,7 +99,6 @@ impl Connection {
                     congestion.on_rto(&RtoEvent { now, flight_size, first });
                 }
                 let options_len = u64::from(self.option_len());
-                let timeouts = self.recovery.consecutive_rtos();
                 if self.segment_size.on_timeout(front_len, options_len, timeouts) {
                     self.on_segment_size();
                 }
