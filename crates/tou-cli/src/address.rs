@@ -5,7 +5,10 @@ use core::str::FromStr;
 use std::fmt;
 use std::net::{ToSocketAddrs, UdpSocket};
 
+use tou_proto::Port;
+
 use crate::failure::{Failure, describe};
+use crate::options::NetworkOptions;
 
 /// Where to listen: `5000`, `127.0.0.1:5000`, `[::1]:5000`, `localhost:0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +40,19 @@ impl FromStr for ListenAddress {
 
 impl ListenAddress {
     /// The addresses to try to bind.
-    pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        match &self.host {
-            Some(host) => resolve(host, self.port),
-            None => Ok(vec![any(self.port)]),
+    pub(crate) fn resolve(&self, network: &NetworkOptions) -> Result<Vec<SocketAddr>, Failure> {
+        let udp_port = network.udp_port.map_or(self.port, Port::get);
+        match (&self.host, network.wildcard()) {
+            (Some(host), _) => network.select(resolve(host, udp_port)?),
+            (None, Some(any)) => Ok(vec![SocketAddr::new(any, udp_port)]),
+            (None, None) => Ok(vec![any(udp_port)]),
         }
     }
 
-    /// Whether the system chooses the port.
-    pub(crate) fn is_port_open(&self) -> bool {
-        self.port == 0
+    /// The TCP port to listen on; `None` for that which is the same as the UDP
+    /// port, when the system chooses.
+    pub(crate) fn port(&self) -> Option<Port> {
+        Port::new(self.port)
     }
 }
 
@@ -63,7 +69,7 @@ impl fmt::Display for ListenAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerAddress {
     host: String,
-    port: u16,
+    port: Port,
 }
 
 impl FromStr for PeerAddress {
@@ -72,7 +78,7 @@ impl FromStr for PeerAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         let rule = || "a peer is HOST:PORT, with a port from 1 to 65535".to_owned();
         let (host, port) = text.rsplit_once(':').ok_or_else(rule)?;
-        let port = port.parse().ok().filter(|&port| port != 0).ok_or_else(rule)?;
+        let port = port.parse().ok().and_then(Port::new).ok_or_else(rule)?;
         if host.is_empty() {
             return Err(rule());
         }
@@ -82,14 +88,20 @@ impl FromStr for PeerAddress {
 
 impl PeerAddress {
     /// The addresses to try to connect to.
-    pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        resolve(&self.host, self.port)
+    pub(crate) fn resolve(&self, network: &NetworkOptions) -> Result<Vec<SocketAddr>, Failure> {
+        let udp_port = network.udp_port.unwrap_or(self.port);
+        network.select(resolve(&self.host, udp_port.get())?)
+    }
+
+    /// The TCP port to connect to.
+    pub(crate) fn port(&self) -> Port {
+        self.port
     }
 }
 
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_host_port(f, &self.host, self.port)
+        write_host_port(f, &self.host, self.port.get())
     }
 }
 
@@ -135,7 +147,7 @@ mod tests {
 
     fn peer(text: &str) -> Option<(String, u16)> {
         let address = text.parse::<PeerAddress>().ok()?;
-        Some((address.host, address.port))
+        Some((address.host, address.port.get()))
     }
 
     #[test]
@@ -169,7 +181,13 @@ mod tests {
 
     #[test]
     fn numeric_addresses_resolve_without_a_resolver() {
-        let addrs = "[::1]:80".parse::<PeerAddress>().unwrap().resolve().unwrap();
+        let peer = "[::1]:80".parse::<PeerAddress>().unwrap();
+        let addrs = peer.resolve(&NetworkOptions::default()).unwrap();
         assert_eq!(addrs, [SocketAddr::from((Ipv6Addr::LOCALHOST, 80))]);
+        let mut network = NetworkOptions::default();
+        network.udp_port = Port::new(81);
+        let addrs = peer.resolve(&network).unwrap();
+        assert_eq!(addrs, [SocketAddr::from((Ipv6Addr::LOCALHOST, 81))]);
+        assert_eq!(peer.port().get(), 80);
     }
 }

@@ -7,7 +7,11 @@ use clap::{Parser, Subcommand};
 
 use crate::command::connect::Connect;
 use crate::command::demo::Demo;
+use crate::command::echo::Echo;
 use crate::command::listen::Listen;
+use crate::command::ping::Ping;
+use crate::command::recv::Recv;
+use crate::command::send::Send;
 use crate::failure::Failure;
 
 const EXIT_CODES: &str = "\
@@ -15,16 +19,20 @@ Exit codes:
   0    all went well: everything was sent, acknowledged and received
   1    failure; one line on standard error says why (none if the reader of standard output left)
   2    the arguments make no sense
-  130  interrupted (128 and the number of the signal); the peer is told with a reset";
+  130  interrupted (128 and the number of the signal); peers are told with a reset. A second
+       Ctrl-C does not wait for that. ping ends with 0 instead if anything came back";
 
 const EXAMPLES: &str = "\
 Examples:
   See it work: 64 MiB through a network that loses 5 % of all datagrams
       tou demo
-  Send a file; first here, then there
-      tou listen 5000 > received.bin
-      tou connect host.example:5000 < original.bin
-  Talk to each other
+  Send files; first here, then there
+      tou recv 5000 --dir inbox
+      tou send report.pdf photo.jpg host.example:5000
+  Measure round trips
+      tou echo 5000
+      tou ping host.example:5000 -c 5
+  Pipe something through, or talk to each other
       tou listen 5000
       tou connect host.example:5000";
 
@@ -40,6 +48,51 @@ const DEMO_NOTES: &str = "\
 Two endpoints talk over UDP sockets on 127.0.0.1, in datagrams of at most 1472 bytes. Unless options \
 say otherwise, 5 % of all datagrams are lost, 1 % arrive twice, and 1 % are overtaken by others, in \
 both directions. Both ends take the SHA-256 of what they see.";
+
+const SEND_NOTES: &str = "\
+Files keep their names and permissions. The receiver gives a file its name when it is complete and \
+its SHA-256 is that of the sender; tou ends with 0 when all files have got that far. What it could \
+not store, and why, is said here. On a path that loses much and is short, --rto-min 50ms helps; it \
+is the usual 200ms unless you say otherwise, because it has to outlast any peer's delayed \
+acknowledgments.
+
+With --json there is an object for each file on standard output: \"stored\" or \"failed\".";
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  tou send report.pdf photo.jpg host.example:5000
+  tou send --resume movie.mkv host.example:5000
+  tou send --stats --json backup.tar [2001:db8::1]:5000";
+
+const RECV_NOTES: &str = "\
+Anybody who reaches the port can leave files in the directory: use one that is for that. A file \
+appears under its name when it is complete; until then, and after an interruption, what has arrived \
+is in .NAME.tou-part, for 'tou send --resume'. Existing files stay unless --force is given, and names \
+that lead out of the directory are refused.
+
+With --json there is an object for each file on standard output: \"stored\" or \"failed\".";
+
+const RECV_EXAMPLES: &str = "\
+Examples:
+  tou recv 5000 --dir inbox
+  tou recv --once 127.0.0.1:5000
+  tou recv 5000 --json | jq -r .name";
+
+const ECHO_EXAMPLES: &str = "\
+Examples:
+  tou echo 5000
+  tou echo 127.0.0.1:0 -v";
+
+const PING_NOTES: &str = "\
+A probe is sent when the one before has come back. TCP loses nothing: a lost datagram shows as a \
+late echo. mdev is the standard deviation. With --json there is an object for each echo and one at \
+the end.";
+
+const PING_EXAMPLES: &str = "\
+Examples:
+  tou ping host.example:5000
+  tou ping host.example:5000 -c 100 -i 0.1
+  tou ping host.example:5000 -s 64KiB --stats";
 
 const RELAY_NOTES: &str = "\
 Each direction ends for itself: the end of standard input ends what is sent, and receiving goes on. \
@@ -81,6 +134,18 @@ struct Cli {
 /// What tou can do.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Send files to a 'tou recv'
+    #[command(after_help = format!("{SEND_NOTES}\n\n{SEND_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Send(Send),
+    /// Take files from any number of 'tou send's
+    #[command(after_help = format!("{RECV_NOTES}\n\n{RECV_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Recv(Recv),
+    /// Send back what anybody sends
+    #[command(after_help = format!("{ECHO_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Echo(Echo),
+    /// Time round trips through a 'tou echo'
+    #[command(after_help = format!("{PING_NOTES}\n\n{PING_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Ping(Ping),
     /// Send data through a bad network within this process, and compare
     #[command(after_help = format!("{DEMO_NOTES}\n\n{DEMO_EXAMPLES}\n\n{EXIT_CODES}"))]
     Demo(Demo),

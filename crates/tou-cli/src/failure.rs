@@ -51,11 +51,16 @@ impl Failure {
     /// Tells the user, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if let Some(message) = &self.message {
-            // There is nobody left to tell of an error here.
-            let _ = writeln!(io::stderr(), "tou: {message}");
+            complain(message);
         }
         ExitCode::from(self.code)
     }
+}
+
+/// Tells the user of a failure, in one line.
+pub(crate) fn complain(message: &str) {
+    // There is nobody left to tell of an error here.
+    let _ = writeln!(io::stderr(), "tou: {message}");
 }
 
 impl Display for Failure {

@@ -49,6 +49,11 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
+/// Milliseconds with three decimals, without the unit.
+pub(crate) fn millis(time: Duration) -> String {
+    format!("{:.3}", time.as_secs_f64() * 1e3)
+}
+
 /// How fast so many bytes were in that time: `435.2 Mbit/s (51.9 MiB/s)`.
 pub(crate) fn rate(bytes: u64, time: Duration) -> String {
     if time.is_zero() {

@@ -7,12 +7,16 @@
 mod address;
 mod cli;
 mod command;
+mod dial;
 mod failure;
+mod file;
 mod format;
 mod log;
 mod options;
+mod output;
 mod relay;
 mod segments;
+mod service;
 mod signals;
 mod stats;
 mod value;
@@ -25,6 +29,10 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let result = match &command {
+        cli::Command::Send(send) => command::send::run(send),
+        cli::Command::Recv(recv) => command::recv::run(recv),
+        cli::Command::Echo(echo) => command::echo::run(echo),
+        cli::Command::Ping(ping) => command::ping::run(ping),
         cli::Command::Demo(demo) => command::demo::run(demo),
         cli::Command::Listen(listen) => command::listen::run(listen),
         cli::Command::Connect(connect) => command::connect::run(connect),

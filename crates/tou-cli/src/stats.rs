@@ -1,9 +1,13 @@
-//! What was counted, as a page for people: `--stats`.
+//! What was counted, as a page for people or in JSON: `--stats`.
+//!
+//! Each figure is named once. People see its name, and programs the same name
+//! in the form of a key.
 
-use core::fmt::Write;
+use core::fmt::{Display, Write};
 use core::time::Duration;
 use std::io::{self, Write as _};
 
+use serde_json::{Map, Value, json};
 use tou_mio::{TouSocket, TouStream};
 use tou_proto::{ConnectionCounters, ConnectionInfo, EndpointCounters};
 use tou_udp::{BatchSizes, Direction, ImpairmentStats, SocketStats};
@@ -14,83 +18,173 @@ use crate::relay::Traffic;
 /// Collects the page.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
-    text: String,
+    sections: Vec<Section>,
+    /// Whose figures these are, if there are several.
+    side: Option<&'static str>,
+}
+
+/// A part of the page.
+#[derive(Debug)]
+struct Section {
+    side: Option<&'static str>,
+    key: &'static str,
+    title: String,
+    entries: Vec<Entry>,
+}
+
+/// A figure.
+#[derive(Debug)]
+struct Entry {
+    name: &'static str,
+    /// For people; `None` where there is nothing to see.
+    words: Option<String>,
+    value: Value,
 }
 
 impl Page {
-    /// A part of the page.
-    pub(crate) fn section(&mut self, title: &str) {
-        let _ = writeln!(self.text, "{title}");
+    /// What follows is of this side.
+    pub(crate) fn side(&mut self, side: &'static str) {
+        self.side = Some(side);
     }
 
-    /// A line of a part.
-    pub(crate) fn line(&mut self, name: &str, value: impl core::fmt::Display) {
-        let _ = writeln!(self.text, "  {name:<24} {value}");
+    /// Begins a part. The key is its name in JSON.
+    fn section(&mut self, key: &'static str, title: impl Into<String>) {
+        let title = title.into();
+        self.sections.push(Section { side: self.side, key, title, entries: Vec::new() });
     }
 
-    /// A counter, unless it has counted nothing.
-    fn count(&mut self, name: &str, count: u64) {
-        if count > 0 {
-            self.line(name, format::grouped(count));
+    /// Adds to the part that was begun last.
+    fn line(&mut self, name: &'static str, words: impl Display, value: impl Into<Value>) {
+        let words = Some(words.to_string());
+        self.entry(Entry { name, words, value: value.into() });
+    }
+
+    /// A counter. People need not see that it has counted nothing.
+    fn count(&mut self, name: &'static str, count: u64) {
+        let words = (count > 0).then(|| format::grouped(count));
+        self.entry(Entry { name, words, value: count.into() });
+    }
+
+    fn entry(&mut self, entry: Entry) {
+        if let Some(section) = self.sections.last_mut() {
+            section.entries.push(entry);
         }
     }
 
     /// Shows the page on standard error.
-    pub(crate) fn show(&self) {
+    pub(crate) fn show(&self, is_json: bool) {
+        let text = if is_json { self.json() } else { self.text() };
         // Nobody could be told of an error.
-        let _ = io::stderr().write_all(self.text.as_bytes());
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut side = None;
+        for section in &self.sections {
+            if section.side != side {
+                side = section.side;
+                // Writing to a string does not fail.
+                let _ = writeln!(text, "{}", side.unwrap_or_default().to_uppercase());
+            }
+            let _ = writeln!(text, "{}", section.title);
+            for Entry { name, words, .. } in &section.entries {
+                if let Some(words) = words {
+                    let _ = writeln!(text, "  {name:<24} {words}");
+                }
+            }
+        }
+        text
+    }
+
+    /// One object a line for each side.
+    fn json(&self) -> String {
+        let mut text = String::new();
+        for sections in self.sections.chunk_by(|one, two| one.side == two.side) {
+            let mut object = Map::new();
+            object.insert("event".into(), "stats".into());
+            for Section { side, key, entries, .. } in sections {
+                if let Some(side) = side {
+                    object.insert("side".into(), (*side).into());
+                }
+                let entries = entries.iter().map(|entry| (key_of(entry.name), entry.value.clone()));
+                object.insert((*key).into(), Value::Object(entries.collect()));
+            }
+            let _ = writeln!(text, "{}", Value::Object(object));
+        }
+        text
     }
 
     /// What went through, and how fast.
     pub(crate) fn traffic(&mut self, traffic: &Traffic) {
-        self.section("traffic");
+        self.section("traffic", "traffic");
         let flow = |bytes, time: Duration| match time {
             Duration::ZERO => format::bytes(bytes),
             time => format!("{} in {}", format::bytes(bytes), format::time(time)),
         };
-        self.line("sent", flow(traffic.sent, traffic.sent_in));
-        self.line("received", flow(traffic.received, traffic.received_in));
+        let value = |bytes, time: Duration| json!({ "bytes": bytes, "seconds": seconds(time) });
+        for (name, bytes, time) in [
+            ("sent", traffic.sent, traffic.sent_in),
+            ("received", traffic.received, traffic.received_in),
+        ] {
+            self.line(name, flow(bytes, time), value(bytes, time));
+        }
         let rates = [
             ("goodput, sending", traffic.sent, traffic.sent_in),
             ("goodput, receiving", traffic.received, traffic.received_in),
         ];
         for (name, bytes, time) in rates {
             if bytes > 0 && !time.is_zero() {
-                self.line(name, format::rate(bytes, time));
+                let rate = json!({ "bits_per_second": bytes as f64 * 8.0 / seconds(time) });
+                self.line(name, format::rate(bytes, time), rate);
             }
         }
     }
 
     /// A connection as it is now. `live`: as it was while data moved.
     pub(crate) fn connection(&mut self, stream: &TouStream, live: Option<ConnectionInfo>) {
+        let peer = stream.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
         let Ok(info) = stream.info() else {
-            self.section("connection: aborted by this side");
+            self.section("connection", "connection: aborted by this side");
             return;
         };
-        let peer = stream.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-        self.section(&format!("connection with {peer}"));
+        self.section("connection", format!("connection with {peer}"));
+        self.entry(Entry { name: "peer", words: None, value: peer.into() });
+        let (ours, theirs) = (stream.local_port().get(), stream.peer_port().get());
         self.line(
             "TCP ports",
-            format!("{} here, {} there", stream.local_port(), stream.peer_port()),
+            format!("{ours} here, {theirs} there"),
+            here_and_there(ours, theirs),
         );
-        self.line("state", info.state);
+        self.line("state", info.state, info.state.to_string());
         let counters = info.counters;
-        self.info(&live.unwrap_or(info));
+        let info = live.unwrap_or(info);
+        self.timing(&info);
+        self.windows(&info);
+        self.options(&info);
         self.counters(&counters);
     }
 
-    fn info(&mut self, info: &ConnectionInfo) {
+    /// Times, and how much may be under way.
+    fn timing(&mut self, info: &ConnectionInfo) {
         let time = |time: Option<Duration>| time.map_or("unknown".to_owned(), format::time);
         let (srtt, rttvar, min) = (time(info.srtt), time(info.rttvar), time(info.min_rtt));
-        self.line("round trip", format!("{srtt} smoothed, {rttvar} variation, {min} smallest"));
-        self.line("retransmission timeout", format::time(info.rto));
-        let threshold = match info.ssthresh {
-            u64::MAX => "none".to_owned(),
-            bytes => format::bytes(bytes),
-        };
-        self.line("congestion control", info.congestion);
-        self.line("congestion window", format::bytes(info.cwnd));
-        self.line("slow-start threshold", threshold);
+        self.line(
+            "round trip",
+            format!("{srtt} smoothed, {rttvar} variation, {min} smallest"),
+            json!({
+                "smoothed_seconds": info.srtt.map(seconds),
+                "variation_seconds": info.rttvar.map(seconds),
+                "smallest_seconds": info.min_rtt.map(seconds),
+            }),
+        );
+        self.line("retransmission timeout", format::time(info.rto), seconds(info.rto));
+        self.line("congestion control", info.congestion, info.congestion);
+        self.line("congestion window", format::bytes(info.cwnd), info.cwnd);
+        match info.ssthresh {
+            u64::MAX => self.line("slow-start threshold", "none", Value::Null),
+            bytes => self.line("slow-start threshold", format::bytes(bytes), bytes),
+        }
         let (in_flight, outstanding) = (info.in_flight, info.outstanding);
         self.line(
             "in flight",
@@ -99,34 +193,55 @@ impl Page {
                 format::bytes(in_flight),
                 format::grouped(outstanding)
             ),
+            json!({ "bytes": in_flight, "not_acknowledged": outstanding }),
         );
-        self.line("data per segment", format::bytes(info.mss));
+    }
+
+    /// Segments, windows, queues.
+    fn windows(&mut self, info: &ConnectionInfo) {
+        self.line("data per segment", format::bytes(info.mss), info.mss);
         let [ours, theirs] = [info.announced_mss, info.peer_mss];
-        self.line("MSS", format!("{ours} here, {theirs} there"));
+        self.line("MSS", format!("{ours} here, {theirs} there"), here_and_there(ours, theirs));
         let (theirs, ours) = info.window_shifts;
-        self.line("peer's window", format!("{}, shift {theirs}", format::bytes(info.snd_wnd)));
-        self.line("own window", format!("{}, shift {ours}", format::bytes(info.rcv_wnd)));
-        self.line("receive buffer", format::bytes(info.recv_buffer));
-        let [send, recv, holes] =
-            [info.send_queue, info.recv_queue, info.reassembly_queue].map(format::grouped);
-        self.line("queues", format!("{send} to send, {recv} to read, {holes} out of order"));
-        self.line("memory of buffers", format::bytes(info.memory as u64));
+        for (name, window, shift) in
+            [("peer's window", info.snd_wnd, theirs), ("own window", info.rcv_wnd, ours)]
+        {
+            let words = format!("{}, shift {shift}", format::bytes(window));
+            self.line(name, words, json!({ "bytes": window, "shift": shift }));
+        }
+        self.line("receive buffer", format::bytes(info.recv_buffer), info.recv_buffer);
+        let queues = [info.send_queue, info.recv_queue, info.reassembly_queue];
+        let [send, recv, holes] = queues.map(format::grouped);
+        self.line(
+            "queues",
+            format!("{send} to send, {recv} to read, {holes} out of order"),
+            json!({ "to_send": queues[0], "to_read": queues[1], "out_of_order": queues[2] }),
+        );
+        self.line("memory of buffers", format::bytes(info.memory as u64), info.memory);
+    }
+
+    fn options(&mut self, info: &ConnectionInfo) {
         let options = match (info.timestamps, info.sack) {
             (true, true) => "timestamps, SACK",
             (true, false) => "timestamps",
             (false, true) => "SACK",
             (false, false) => "none",
         };
-        self.line("options", options);
+        self.line("options", options, json!({ "timestamps": info.timestamps, "sack": info.sack }));
         if info.reordering_seen {
-            self.line("reordering window", format::time(info.reordering_window));
+            let window = info.reordering_window;
+            self.line("reordering window", format::time(window), seconds(window));
         }
     }
 
     fn counters(&mut self, counters: &ConnectionCounters) {
-        self.line("segments sent", format::grouped(counters.segments_sent));
-        self.line("segments received", format::grouped(counters.segments_received));
-        self.line("segments retransmitted", format::grouped(counters.segments_retransmitted));
+        for (name, count) in [
+            ("segments sent", counters.segments_sent),
+            ("segments received", counters.segments_received),
+            ("segments retransmitted", counters.segments_retransmitted),
+        ] {
+            self.line(name, format::grouped(count), count);
+        }
         for (name, count) in [
             ("bytes sent", counters.bytes_sent),
             ("bytes acknowledged", counters.bytes_acked),
@@ -155,20 +270,22 @@ impl Page {
 
     /// A socket, from its endpoint down to the system calls.
     pub(crate) fn socket(&mut self, socket: &TouSocket) {
-        self.section(&format!("endpoint at {}", socket.local_addr()));
+        let local = socket.local_addr().to_string();
+        self.section("endpoint", format!("endpoint at {local}"));
+        self.entry(Entry { name: "address", words: None, value: local.into() });
         self.endpoint(&socket.counters());
-        self.section("UDP socket");
+        self.section("udp_socket", "UDP socket");
         self.udp(&socket.socket_stats());
-        for (direction, title) in [
-            (Direction::Send, "impairment, sending"),
-            (Direction::Receive, "impairment, receiving"),
+        for (direction, key, title) in [
+            (Direction::Send, "impairment_sending", "impairment, sending"),
+            (Direction::Receive, "impairment_receiving", "impairment, receiving"),
         ] {
             if let Some(stats) = socket.impairment_stats(direction) {
-                self.section(title);
+                self.section(key, title);
                 self.impairment(&stats);
             }
         }
-        self.section("driver");
+        self.section("driver", "driver");
         let driver = socket.driver_counters();
         for (name, count) in [
             ("wake-ups", driver.wakeups),
@@ -182,7 +299,8 @@ impl Page {
     }
 
     fn endpoint(&mut self, counters: &EndpointCounters) {
-        self.line("datagrams received", format::grouped(counters.datagrams_received));
+        let datagrams = counters.datagrams_received;
+        self.line("datagrams received", format::grouped(datagrams), datagrams);
         for (name, count) in [
             ("invalid sources", counters.invalid_sources),
             ("malformed segments", counters.malformed_segments),
@@ -202,17 +320,25 @@ impl Page {
     }
 
     fn udp(&mut self, stats: &SocketStats) {
-        let flow = |datagrams, bytes, calls| {
-            let [datagrams, bytes, calls] = [datagrams, bytes, calls].map(format::grouped);
-            format!("{datagrams} datagrams, {bytes} bytes, {calls} system calls")
-        };
-        self.line("sent", flow(stats.datagrams_sent, stats.bytes_sent, stats.send_calls));
-        self.line("GSO batches sent", batches(&stats.batches_sent));
-        self.line(
-            "received",
-            flow(stats.datagrams_received, stats.bytes_received, stats.recv_calls),
-        );
-        self.line("GRO batches received", batches(&stats.batches_received));
+        let flows = [
+            ("sent", stats.datagrams_sent, stats.bytes_sent, stats.send_calls),
+            ("received", stats.datagrams_received, stats.bytes_received, stats.recv_calls),
+        ];
+        let sizes = [
+            ("GSO batches sent", &stats.batches_sent),
+            ("GRO batches received", &stats.batches_received),
+        ];
+        for ((name, datagrams, bytes, calls), (batch_name, sizes)) in flows.into_iter().zip(sizes) {
+            let [many, octets, often] = [datagrams, bytes, calls].map(format::grouped);
+            self.line(
+                name,
+                format!("{many} datagrams, {octets} bytes, {often} system calls"),
+                json!({ "datagrams": datagrams, "bytes": bytes, "system_calls": calls }),
+            );
+            let classes: Map<_, _> =
+                by_size(sizes).map(|(class, n)| (class.into(), n.into())).collect();
+            self.line(batch_name, batches(sizes), classes);
+        }
         for (name, count) in [
             ("sends blocked", stats.sends_blocked),
             ("fallbacks, smaller", stats.fallbacks_smaller),
@@ -232,8 +358,8 @@ impl Page {
     }
 
     fn impairment(&mut self, stats: &ImpairmentStats) {
-        self.line("datagrams that came", format::grouped(stats.came));
-        self.line("passed", format::grouped(stats.passed));
+        self.line("datagrams that came", format::grouped(stats.came), stats.came);
+        self.line("passed", format::grouped(stats.passed), stats.passed);
         for (name, count) in [
             ("dropped", stats.dropped),
             ("duplicated", stats.duplicated),
@@ -247,13 +373,33 @@ impl Page {
     }
 }
 
-/// How many batches had how many datagrams: `1: 12, 4-7: 3, 64+: 9`.
-fn batches(sizes: &BatchSizes) -> String {
+/// How many batches had how many datagrams, where there were any.
+fn by_size(sizes: &BatchSizes) -> impl Iterator<Item = (&'static str, u64)> {
     const CLASSES: [&str; 7] = ["1", "2-3", "4-7", "8-15", "16-31", "32-63", "64+"];
-    let classes = CLASSES.iter().zip(sizes.classes()).filter(|(_, count)| *count > 0);
-    let classes = classes.map(|(class, count)| format!("{class}: {}", format::grouped(count)));
+    CLASSES.into_iter().zip(sizes.classes()).filter(|(_, count)| *count > 0)
+}
+
+/// `1: 12, 4-7: 3, 64+: 9`.
+fn batches(sizes: &BatchSizes) -> String {
+    let classes =
+        by_size(sizes).map(|(class, count)| format!("{class}: {}", format::grouped(count)));
     let text = classes.collect::<Vec<_>>().join(", ");
     if text.is_empty() { "none".to_owned() } else { format!("by datagrams: {text}") }
+}
+
+fn here_and_there(here: u16, there: u16) -> Value {
+    json!({ "here": here, "there": there })
+}
+
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
+}
+
+/// A figure's name in JSON: `peer's window` is `peers_window`.
+fn key_of(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric() && c != '\'');
+    let words = words.filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_").replace('\'', "").to_lowercase()
 }
 
 #[cfg(test)]
@@ -263,10 +409,26 @@ mod tests {
     #[test]
     fn a_counter_of_nothing_is_not_shown() {
         let mut page = Page::default();
-        page.section("part");
+        page.section("part", "a part");
         page.count("nothing", 0);
-        page.count("something", 1_234);
-        assert_eq!(page.text, "part\n  something                1,234\n");
+        page.count("something, here", 1_234);
+        assert_eq!(page.text(), "a part\n  something, here          1,234\n");
+    }
+
+    #[test]
+    fn json_has_an_object_for_each_side_and_every_counter() {
+        let mut page = Page::default();
+        for side in ["sender", "receiver"] {
+            page.side(side);
+            page.section("part", "a part");
+            page.count("nothing", 0);
+            page.count("peer's share, here", 1_234);
+        }
+        let part = r#""part":{"nothing":0,"peers_share_here":1234}"#;
+        let line = |side: &str| format!("{{\"event\":\"stats\",{part},\"side\":\"{side}\"}}\n");
+        assert_eq!(page.json(), line("sender") + &line("receiver"));
+        assert!(page.text().starts_with("SENDER\na part\n  peer's share, here "));
+        assert!(page.text().contains("\nRECEIVER\na part\n"));
     }
 
     #[test]
@@ -280,8 +442,8 @@ mod tests {
         let second = Duration::from_secs(1);
         let traffic = Traffic { sent: 1 << 20, sent_in: second, ..Traffic::default() };
         page.traffic(&traffic);
-        assert!(page.text.contains("  goodput, sending         8.4 Mbit/s (1.0 MiB/s)\n"));
-        assert!(page.text.contains("  received                 0 bytes\n"));
-        assert!(!page.text.contains("goodput, receiving"));
+        assert!(page.text().contains("  goodput, sending         8.4 Mbit/s (1.0 MiB/s)\n"));
+        assert!(page.text().contains("  received                 0 bytes\n"));
+        assert!(!page.text().contains("goodput, receiving"));
     }
 }

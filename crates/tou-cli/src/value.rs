@@ -5,6 +5,8 @@
 
 use core::time::Duration;
 
+use tou_proto::Port;
+
 /// Smallest MSS, as in the core's configuration.
 const MIN_MSS: u16 = 64;
 
@@ -13,6 +15,18 @@ const MAX_MSS: u16 = 65_507 - 20;
 
 /// Longest delay, as in the impairment.
 const MAX_DELAY: Duration = tou_udp::Impairer::MAX_DELAY;
+
+/// Longest timeout that makes sense to anybody.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
+
+/// Longest retransmission timeout, as in the core.
+pub(crate) const MAX_RTO: Duration = Duration::from_secs(60);
+
+/// Smallest and largest buffer, as in the core's configuration.
+const BUFFERS: core::ops::RangeInclusive<u64> = 2 << 10..=1 << 30;
+
+/// Largest probe of `tou ping`.
+const MAX_PROBE: u64 = 16 << 20;
 
 /// A probability: 0 to 1.
 pub(crate) fn probability(text: &str) -> Result<f64, String> {
@@ -75,8 +89,71 @@ pub(crate) fn delay(text: &str) -> Result<Duration, String> {
 pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|timeout| match timeout {
         Duration::ZERO => Err("a timeout is longer than nothing".to_owned()),
+        timeout if timeout > MAX_TIMEOUT => Err("a timeout is at most 24h".to_owned()),
         timeout => Ok(timeout),
     })
+}
+
+/// A retransmission timeout.
+pub(crate) fn rto(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|rto| (Duration::from_millis(1)..=MAX_RTO).contains(rto))
+        .ok_or_else(|| "a retransmission timeout is a time from 1ms to 60s".to_owned())
+}
+
+/// The size of a buffer.
+pub(crate) fn buffer(text: &str) -> Result<u64, String> {
+    size(text)
+        .ok()
+        .filter(|size| BUFFERS.contains(size))
+        .ok_or_else(|| "a buffer is a size from 2KiB to 1GiB, such as 4MiB".to_owned())
+}
+
+/// The size of a probe.
+pub(crate) fn probe(text: &str) -> Result<usize, String> {
+    size(text)
+        .ok()
+        .filter(|size| (1..=MAX_PROBE).contains(size))
+        .and_then(|size| usize::try_from(size).ok())
+        .ok_or_else(|| "a probe is a size from 1 to 16MiB".to_owned())
+}
+
+/// The time between probes; a plain number counts seconds, as ping has it.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let is_plain = text.ends_with(|c: char| c.is_ascii_digit() || c == '.');
+    let interval = if is_plain { duration(&format!("{text}s")) } else { duration(text) };
+    interval
+        .ok()
+        .filter(|interval| *interval <= MAX_TIMEOUT)
+        .ok_or_else(|| "an interval is a number of seconds or a time, such as 0.2 or 200ms".into())
+}
+
+/// Duplicate acknowledgments that mean loss.
+pub(crate) fn dupthresh(text: &str) -> Result<u32, String> {
+    small_number(text, "a threshold of duplicates")
+}
+
+/// Retransmissions in a row.
+pub(crate) fn retries(text: &str) -> Result<u32, String> {
+    small_number(text, "a number of retransmissions")
+}
+
+/// How many probes.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    let count = text.parse().ok().filter(|count| *count >= 1);
+    count.ok_or_else(|| "a count is a number from 1".to_owned())
+}
+
+/// A port that is somebody's.
+pub(crate) fn port(text: &str) -> Result<Port, String> {
+    let port = text.parse().ok().and_then(Port::new);
+    port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
+}
+
+fn small_number(text: &str, what: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=255).contains(number));
+    number.ok_or_else(|| format!("{what} is from 1 to 255"))
 }
 
 /// A maximum segment size.
@@ -175,6 +252,27 @@ mod tests {
         for wrong in ["63", "65488", "0", "-5", "1k", ""] {
             assert!(mss(wrong).is_err(), "{wrong}");
         }
+        assert!(timeout("24h").is_ok());
+        assert!(timeout("25h").is_err());
+        assert!(rto("999us").is_err() && rto("1ms").is_ok());
+        assert!(rto("60s").is_ok() && rto("61s").is_err());
+        assert!(buffer("2047").is_err() && buffer("2KiB").is_ok());
+        assert!(buffer("1GiB").is_ok() && buffer("1.1GiB").is_err());
+        assert!(probe("0").is_err() && probe("16MiB").is_ok() && probe("17MiB").is_err());
+        assert!(dupthresh("0").is_err() && dupthresh("255").is_ok() && retries("256").is_err());
+        assert!(count("0").is_err() && count("1").is_ok());
+        assert!(port("0").is_err() && port("65535").is_ok() && port("65536").is_err());
+    }
+
+    #[test]
+    fn an_interval_without_a_unit_counts_seconds() {
+        assert_eq!(interval("0.2"), Ok(Duration::from_millis(200)));
+        assert_eq!(interval("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(interval("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(interval("0"), Ok(Duration::ZERO));
+        for wrong in ["", "-1", "x", ".", "25h", "1.2.3"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
     }
 
     quickcheck! {
@@ -184,6 +282,7 @@ mod tests {
 
         fn any_text_is_a_value_or_an_error(text: String) -> bool {
             let _ = (probability(&text), size(&text), duration(&text), mss(&text));
+            let _ = (interval(&text), buffer(&text), rto(&text), probe(&text));
             true
         }
     }

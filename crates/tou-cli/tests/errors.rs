@@ -54,7 +54,16 @@ fn arguments_that_make_no_sense_are_refused() {
 fn help_and_version_are_output() {
     let version = run(&["--version"]).ok();
     assert_eq!(version.text(), format!("tou {}\n", env!("CARGO_PKG_VERSION")));
-    for args in [&["--help"][..], &["demo", "--help"], &["listen", "-h"], &["connect", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["demo", "--help"],
+        &["listen", "-h"],
+        &["connect", "--help"],
+        &["send", "--help"],
+        &["recv", "--help"],
+        &["echo", "-h"],
+        &["ping", "--help"],
+    ] {
         let help = run(args).ok();
         assert!(help.text().contains("Exit codes:"), "{args:?}");
         assert!(help.text().contains("Examples:"), "{args:?}");

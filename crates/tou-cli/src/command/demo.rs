@@ -5,11 +5,11 @@ mod transfer;
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 use tou_mio::TouSocket;
 use tou_udp::Direction;
 
@@ -19,7 +19,8 @@ use super::with_log;
 use crate::failure::Failure;
 use crate::format;
 use crate::log::Log;
-use crate::options::{Chances, CommonOptions, Defaults, Role, Timing, Tuning};
+use crate::options::{Chances, CommonOptions, Defaults, NetworkOptions, Role, Timing, Tuning};
+use crate::output::{Form, say};
 use crate::relay::connection_failure;
 use crate::stats::Page;
 use crate::value;
@@ -27,7 +28,7 @@ use crate::value;
 /// A bad network with datagrams of the usual size, unless options say
 /// otherwise.
 const DEFAULTS: Defaults = Defaults {
-    tuning: Tuning { mss: Some(1_452), timing: Some(TIMING) },
+    tuning: Tuning { mss: Some(1_452), timing: Some(TIMING), nodelay: false },
     chances: Chances { drop: 0.05, dup: 0.01, reorder: 0.01 },
 };
 
@@ -75,15 +76,20 @@ fn show(demo: &Demo, log: &Log, source: Source) -> Result<(), Failure> {
     let bar = progress_bar(common, source.size());
     let server = bind(common, &log.named("receiver"), Role::Listener)?;
     let client = bind(common, &log.named("sender"), Role::Connector)?;
-    say(&format!("sending {title} from {} to {}", client.local_addr(), server.local_addr()))?;
-    say(&format!("network, each way: {}", common.impairment.describe(DEFAULTS.chances)))?;
+    let form = Form::new(common.json);
+    if form == Form::Words {
+        let (from, to) = (client.local_addr(), server.local_addr());
+        say(&format!("sending {title} from {from} to {to}"))?;
+        say(&format!("network, each way: {}", common.impairment.describe(DEFAULTS.chances)))?;
+    }
     let transfer = transfer(&client, &server, source, &bar);
     bar.finish_and_clear();
     if let Ok(transfer) = &transfer {
-        say(&summary(transfer, &client, &server)?)?;
+        let words = summary(transfer, &client, &server)?;
+        form.say(|| words, || result(transfer))?;
     }
     if common.stats {
-        stats(transfer.as_ref().ok(), &client, &server);
+        stats(transfer.as_ref().ok(), &client, &server, common.json);
     }
     if transfer?.is_equal() {
         Ok(())
@@ -92,25 +98,25 @@ fn show(demo: &Demo, log: &Log, source: Source) -> Result<(), Failure> {
     }
 }
 
-fn stats(transfer: Option<&Transfer>, client: &TouSocket, server: &TouSocket) {
+fn stats(transfer: Option<&Transfer>, client: &TouSocket, server: &TouSocket, is_json: bool) {
     let mut page = Page::default();
-    page.section("SENDER");
+    page.side("sender");
     if let Some(transfer) = transfer {
         page.connection(&transfer.sender, transfer.live);
     }
     page.socket(client);
-    page.section("RECEIVER");
+    page.side("receiver");
     if let Some(transfer) = transfer {
         page.connection(&transfer.receiver, None);
     }
     page.socket(server);
-    page.show();
+    page.show(is_json);
 }
 
 fn bind(common: &CommonOptions, log: &Log, role: Role) -> Result<TouSocket, Failure> {
     let builder = common.socket(role, DEFAULTS)?;
     common
-        .bind(log, builder, &[(Ipv4Addr::LOCALHOST, 0).into()])
+        .bind(log, builder, &NetworkOptions::default(), &[(Ipv4Addr::LOCALHOST, 0).into()])
         .map_err(|error| Failure::cannot("open a socket on 127.0.0.1", &error))
 }
 
@@ -129,6 +135,17 @@ fn progress_bar(common: &CommonOptions, size: Option<u64>) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
+}
+
+fn result(transfer: &Transfer) -> Value {
+    let Transfer { sent, received, time, .. } = transfer;
+    json!({
+        "event": "demo",
+        "equal": transfer.is_equal(),
+        "sent": { "bytes": sent.bytes, "sha256": format::hex(&sent.sha256) },
+        "received": { "bytes": received.bytes, "sha256": format::hex(&received.sha256) },
+        "seconds": time.as_secs_f64(),
+    })
 }
 
 fn summary(transfer: &Transfer, client: &TouSocket, server: &TouSocket) -> Result<String, Failure> {
@@ -183,10 +200,4 @@ fn summary(transfer: &Transfer, client: &TouSocket, server: &TouSocket) -> Resul
     let verdict = if transfer.is_equal() { "equal" } else { "DIFFERENT" };
     line("result", verdict.to_owned());
     Ok(lines.join("\n"))
-}
-
-/// Writes a line to standard output.
-fn say(line: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
 }

@@ -1,7 +1,5 @@
 //! `tou listen`: accepts one connection and serves it.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use tracing::info;
 
@@ -9,7 +7,8 @@ use super::{serve, with_log};
 use crate::address::ListenAddress;
 use crate::failure::Failure;
 use crate::log::Log;
-use crate::options::{CommonOptions, Defaults, Role};
+use crate::options::{CommonOptions, Defaults, IdleOptions, NetworkOptions};
+use crate::service::{self, announce};
 use crate::signals::Interruptible;
 
 /// Accept one connection: standard input to the peer, the peer to standard
@@ -24,6 +23,10 @@ pub(crate) struct Listen {
     #[arg(short, long)]
     no_input: bool,
     #[command(flatten)]
+    network: NetworkOptions,
+    #[command(flatten)]
+    idle: IdleOptions,
+    #[command(flatten)]
     common: CommonOptions,
 }
 
@@ -33,22 +36,15 @@ pub(crate) fn run(listen: &Listen) -> Result<(), Failure> {
 }
 
 fn serve_one(listen: &Listen, log: &Log) -> Result<(), Failure> {
-    let Listen { address, no_input, common } = listen;
-    let cannot = |error| Failure::cannot(format_args!("listen on {address}"), &error);
-    let addrs = address.resolve()?;
-    let builder = common.socket(Role::Listener, Defaults::default())?;
-    let signals = Interruptible::start()?;
-    let socket = common.bind(log, builder, &addrs).map_err(cannot)?;
-    let listener = socket.listen().map_err(cannot)?;
-    if address.is_port_open() {
-        // Nobody could connect without it.
-        let _ = writeln!(io::stderr(), "listening on {}", socket.local_addr());
-    } else {
-        info!("listening on {}", socket.local_addr());
-    }
-    let (stream, peer) = listener.accept().map_err(cannot)?;
+    let Listen { address, no_input, network, idle, common } = listen;
+    let signals = Interruptible::start(common.impairment.longest_delay())?;
+    let (socket, listener) = service::listen(address, network, common, Defaults::default(), log)?;
+    announce(address, &socket, false);
+    let accepted = listener.accept();
+    let (stream, peer) =
+        accepted.map_err(|error| Failure::cannot(format_args!("listen on {address}"), &error))?;
     info!("connection from {peer}, TCP port {}", stream.peer_port());
     // Whoever comes next is refused.
     drop(listener);
-    serve(&stream, &signals, common, !no_input)
+    serve(&stream, &signals, common, idle, !no_input)
 }

@@ -2,14 +2,18 @@
 
 pub(crate) mod connect;
 pub(crate) mod demo;
+pub(crate) mod echo;
 pub(crate) mod listen;
+pub(crate) mod ping;
+pub(crate) mod recv;
+pub(crate) mod send;
 
 use tou_mio::TouStream;
 
 use crate::failure::Failure;
 use crate::log::Log;
-use crate::options::CommonOptions;
-use crate::relay::{Input, Output, relay};
+use crate::options::{CommonOptions, IdleOptions};
+use crate::relay::{Input, Limits, Output, relay};
 use crate::signals::Interruptible;
 use crate::stats::Page;
 
@@ -18,19 +22,21 @@ fn serve(
     stream: &TouStream,
     signals: &Interruptible,
     options: &CommonOptions,
+    idle: &IdleOptions,
     has_input: bool,
 ) -> Result<(), Failure> {
     let input = if has_input { Some(Input::stdin()?) } else { None };
     let output = Output::stdout()?;
-    signals.hold(stream);
-    let (traffic, result) = relay(stream, input, output, options.impairment.is_lossy());
-    signals.release();
+    let held = signals.hold(stream);
+    let limits = Limits { is_lossy: options.impairment.is_lossy(), idle: idle.idle_timeout };
+    let (traffic, result) = relay(stream, input, output, limits);
+    drop(held);
     if options.stats {
         let mut page = Page::default();
         page.traffic(&traffic);
         page.connection(stream, traffic.live);
         page.socket(&stream.socket());
-        page.show();
+        page.show(options.json);
     }
     std::thread::sleep(traffic.stay);
     result

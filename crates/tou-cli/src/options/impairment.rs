@@ -60,6 +60,11 @@ pub(crate) struct Chances {
     pub(crate) reorder: f64,
 }
 
+impl Chances {
+    /// A good network.
+    pub(crate) const NONE: Self = Self { drop: 0.0, dup: 0.0, reorder: 0.0 };
+}
+
 /// Which end of a connection a socket is for. Two ends with the same seed do
 /// not have the same luck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +98,13 @@ impl ImpairmentOptions {
     /// Whether an option has datagrams lost.
     pub(crate) fn is_lossy(&self) -> bool {
         [self.drop, self.corrupt].into_iter().flatten().any(|chance| chance > 0.0)
+    }
+
+    /// How long a datagram that is sent may be held back.
+    pub(crate) fn longest_delay(&self) -> Duration {
+        let is_sent = self.impair != Which::Received;
+        let delays = [self.delay, self.jitter].into_iter().flatten();
+        if is_sent { delays.sum() } else { Duration::ZERO }
     }
 
     /// What happens, in words.
@@ -147,7 +159,7 @@ impl fmt::Display for Description<'_> {
 mod tests {
     use super::*;
 
-    const NONE: Chances = Chances { drop: 0.0, dup: 0.0, reorder: 0.0 };
+    const NONE: Chances = Chances::NONE;
 
     #[test]
     fn only_the_directions_meant_are_impaired() {

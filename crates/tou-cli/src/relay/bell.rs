@@ -1,5 +1,6 @@
 //! A bell: one thread waits, any other rings.
 
+use core::time::Duration;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Remembers that it was rung until somebody has waited for it.
@@ -18,9 +19,23 @@ impl Bell {
 
     /// Waits until it rings.
     pub(crate) fn wait(&self) {
+        self.wait_for(None);
+    }
+
+    /// The same for a limited time.
+    pub(crate) fn wait_for(&self, time: Option<Duration>) {
         let is_rung = self.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let rung = self.rings.wait_while(is_rung, |is_rung| !*is_rung);
-        *rung.unwrap_or_else(PoisonError::into_inner) = false;
+        let is_silent = |is_rung: &mut bool| !*is_rung;
+        let mut is_rung = match time {
+            None => {
+                self.rings.wait_while(is_rung, is_silent).unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(time) => {
+                let rung = self.rings.wait_timeout_while(is_rung, time, is_silent);
+                rung.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        *is_rung = false;
     }
 }
 
@@ -40,5 +55,6 @@ mod tests {
             scope.spawn(|| bell.wait());
             bell.ring();
         });
+        bell.wait_for(Some(Duration::from_millis(1)));
     }
 }

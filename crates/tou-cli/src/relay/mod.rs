@@ -6,6 +6,7 @@
 
 mod bell;
 mod ending;
+mod idle;
 mod stdio;
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,6 +24,7 @@ use tracing::info;
 
 use self::bell::Bell;
 pub(crate) use self::ending::finish;
+use self::idle::IdleWatch;
 pub(crate) use self::stdio::{Input, Output};
 use crate::failure::{Failure, describe};
 use crate::format;
@@ -32,6 +34,15 @@ const CHUNK: usize = 256 << 10;
 
 /// The least room that is worth a read: what a pipe holds.
 const MIN_READ: usize = 64 << 10;
+
+/// What a relay has to reckon with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The network is known to lose datagrams.
+    pub(crate) is_lossy: bool,
+    /// How long nothing may move.
+    pub(crate) idle: Option<Duration>,
+}
 
 /// What went through.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,17 +98,20 @@ impl Sending {
 }
 
 /// Relays until both directions have ended. `input`: `None` has nothing to
-/// send. `is_lossy`: the network is known to lose datagrams.
+/// send.
 pub(crate) fn relay(
     stream: &TouStream,
     input: Option<Input>,
     output: Output,
-    is_lossy: bool,
+    limits: Limits,
 ) -> (Traffic, Result<(), Failure>) {
     let clock = Clock::start();
     let sending = Arc::new(Sending::default());
     let mut traffic = Traffic::default();
-    let mut relay = Relay { stream, clock, sending: &sending, traffic: &mut traffic, is_lossy };
+    let watch = limits.idle.map(IdleWatch::new);
+    let is_lossy = limits.is_lossy;
+    let mut relay =
+        Relay { stream, clock, sending: &sending, traffic: &mut traffic, is_lossy, watch };
     let result = relay.run(input, output);
     traffic.sent = sending.bytes.load(Relaxed);
     traffic.live = traffic.live.or(sending.live.get().copied());
@@ -110,6 +124,7 @@ struct Relay<'a> {
     sending: &'a Arc<Sending>,
     traffic: &'a mut Traffic,
     is_lossy: bool,
+    watch: Option<IdleWatch>,
 }
 
 impl Relay<'_> {
@@ -154,11 +169,17 @@ impl Relay<'_> {
     fn receive(&mut self, mut output: Output) -> Result<(), Failure> {
         let mut buf = vec![0; CHUNK];
         let mut stream = self.stream;
+        let period = self.watch.as_ref().map(IdleWatch::period);
+        stream.set_read_timeout(period).map_err(|error| self.failure(&error))?;
         loop {
             let len = match stream.read(&mut buf) {
                 Ok(0) => break,
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.check_idle()?;
+                    continue;
+                }
                 Err(error) => return Err(self.failure(&error)),
             };
             self.write(&mut output, buf.get(..len).unwrap_or_default())?;
@@ -170,6 +191,11 @@ impl Relay<'_> {
         output.finish().map_err(|error| self.output_failure(&error))
     }
 
+    fn check_idle(&mut self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        self.watch.as_mut().map_or(Ok(()), |watch| watch.check(self.stream, now))
+    }
+
     fn write(&mut self, output: &mut Output, data: &[u8]) -> Result<(), Failure> {
         output.write_all(data).map_err(|error| self.output_failure(&error))?;
         self.traffic.received += data.len() as u64;
@@ -178,14 +204,15 @@ impl Relay<'_> {
 
     /// The peer has ended; waits until the input has too, or the connection is
     /// broken.
-    fn await_sender(&self) -> Result<(), Failure> {
+    fn await_sender(&mut self) -> Result<(), Failure> {
         let sending = Arc::clone(self.sending);
         self.stream.set_ready_hook(Some(move |_| sending.bell.ring()));
         while !self.sending.is_over() {
             if let Ok(Some(error)) = self.stream.take_error() {
                 return Err(self.failure(&error));
             }
-            self.sending.bell.wait();
+            self.sending.bell.wait_for(self.watch.as_ref().map(IdleWatch::period));
+            self.check_idle()?;
         }
         match self.sending.take_error() {
             None => Ok(()),

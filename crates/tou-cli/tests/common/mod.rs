@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 use core::time::Duration;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
@@ -95,12 +95,32 @@ pub(crate) fn listen(args: &[&str], set: impl FnOnce(&mut Command)) -> (Running,
     let mut command = tou(&["listen", "127.0.0.1:0"]);
     command.args(args);
     set(&mut command);
+    serve(command)
+}
+
+/// Starts a program that listens on a port which the system chooses, and returns
+/// where.
+pub(crate) fn serve(mut command: Command) -> (Running, String) {
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
     let addr = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
     (Running::new(child, stderr), addr)
+}
+
+/// Starts `tou echo`.
+pub(crate) fn echo(args: &[&str]) -> (Running, String) {
+    let mut command = tou(&["echo", "127.0.0.1:0"]);
+    command.args(args);
+    serve(command)
+}
+
+/// Starts `tou recv` into a directory.
+pub(crate) fn recv(dir: &TempDir, args: &[&str]) -> (Running, String) {
+    let mut command = tou(&["recv", "127.0.0.1:0", "--dir", dir.path()]);
+    command.args(args);
+    serve(command)
 }
 
 impl Running {
@@ -128,6 +148,13 @@ impl Running {
         self.child.0.id()
     }
 
+    /// Sends it a signal.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
     /// Waits for its output to end, before it ends itself.
     #[track_caller]
     pub(crate) fn output(&mut self) -> Vec<u8> {
@@ -137,9 +164,15 @@ impl Running {
 
     /// Waits for its end.
     #[track_caller]
-    pub(crate) fn finish(mut self) -> Outcome {
+    pub(crate) fn finish(self) -> Outcome {
+        self.finish_within(PATIENCE)
+    }
+
+    /// The same for what takes its time.
+    #[track_caller]
+    pub(crate) fn finish_within(mut self, limit: Duration) -> Outcome {
         let nap = Duration::from_millis(5);
-        let mut left = PATIENCE;
+        let mut left = limit;
         let status = loop {
             if let Some(status) = self.child.0.try_wait().unwrap() {
                 break Some(status);
@@ -208,12 +241,78 @@ impl TempFile {
     }
 
     pub(crate) fn text(&self) -> String {
-        std::fs::read_to_string(&self.0).unwrap()
+        fs::read_to_string(&self.0).unwrap()
     }
+}
+
+/// A directory of this test, gone with all that is in it when dropped.
+#[derive(Debug)]
+pub(crate) struct TempDir(pub(crate) PathBuf);
+
+impl TempDir {
+    pub(crate) fn new(name: &str) -> Self {
+        let name = format!("{}-{name}", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A file in it, by its path.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> String {
+        let path = self.at(name);
+        fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.at(name)).unwrap()
+    }
+
+    /// What is in it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Waits until something has come about.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let nap = Duration::from_millis(5);
+    let mut left = PATIENCE;
+    while !is_so() {
+        assert!(!left.is_zero(), "{what}: in vain");
+        thread::sleep(nap);
+        left = left.saturating_sub(nap);
+    }
+}
+
+/// The objects of an output in JSON.
+#[track_caller]
+pub(crate) fn objects(output: &str) -> Vec<serde_json::Value> {
+    output.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.0);
     }
 }
