@@ -138,7 +138,7 @@ pub struct ConnectionInfo {
 pub struct EndpointCounters {
     /// Datagrams handed in.
     pub datagrams_received: u64,
-    /// Batches from addresses that nobody can have.
+    /// Batches from addresses that nobody can have, and to all or many hosts.
     pub invalid_sources: u64,
     /// Datagrams that were no segments.
     pub malformed_segments: u64,

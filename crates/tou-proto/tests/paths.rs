@@ -110,8 +110,27 @@ fn syn_of_another_connection_does_not_change_where_answers_go_out_from() {
 }
 
 #[test]
+fn segments_sent_to_many_at_once_are_dropped() {
+    // RFC 9293 §3.9.2.3, MUST-57: no connection, no reset.
+    let mut script = Script::listening(Arc::default());
+    let all = ["255.255.255.255", "224.0.0.1", "ff02::1", "::ffff:224.0.0.1"];
+    for local_ip in all {
+        let mut batch =
+            ReceivedBatch::single(script.peer, segment(&script, SegmentFlags::SYN, 0, 0));
+        batch.local_ip = Some(local_ip.parse().unwrap());
+        script.host.handle_batch(&batch);
+        script.expect_nothing();
+    }
+    assert_eq!(script.host.endpoint().connection_count(), 0);
+    assert_eq!(script.host.endpoint().counters().invalid_sources, all.len() as u64);
+    let syn = ReceivedBatch::single(script.peer, segment(&script, SegmentFlags::SYN, 0, 0));
+    script.host.handle_batch(&syn);
+    assert_eq!(script.take_output().len(), 1, "to one host it would have been answered");
+}
+
+#[test]
 fn segments_from_addresses_that_nobody_can_have_are_dropped() {
-    // RFC 9293 §3.9.2.3, MUST-57 and MUST-63: no connection, no reset.
+    // RFC 9293 §3.9.2.3, MUST-63: no connection, no reset.
     let mut script = Script::listening(Arc::default());
     let sources = [
         "10.0.0.1:0",

@@ -60,6 +60,13 @@ fn keepalive_probes_below_the_next_number() {
 }
 
 #[test]
+fn keepalive_waits_for_two_hours_by_default() {
+    // RFC 9293 §3.8.4, MUST-28.
+    let (mut script, _) = with(|config| config.with_keepalive(Some(Keepalive::default())));
+    script.expect_after(7_200_000, ack(0, 1));
+}
+
+#[test]
 fn unanswered_keepalive_probes_end_the_connection() {
     let (mut script, conn) = with_keepalive();
     script.expect_after(10_000, ack(0, 1));

@@ -21,7 +21,7 @@ use super::listener::Listener;
 use super::reset::{StrayReply, reset_for};
 use super::slots::Stage;
 use super::time_wait::Verdict;
-use super::{Remote, carrier_header, is_ipv4, is_peer_address};
+use super::{Remote, carrier_header, is_ipv4, is_peer_address, is_unicast};
 
 /// A segment on its way to whom it is for.
 struct Incoming<'a> {
@@ -49,7 +49,7 @@ struct Run {
 
 impl Endpoint {
     pub(super) fn input_batch(&mut self, now: Instant, batch: &ReceivedBatch) {
-        if !is_peer_address(batch.peer) {
+        if !is_peer_address(batch.peer) || !batch.local_ip.is_none_or(is_unicast) {
             self.counters.invalid_sources += 1;
             return;
         }

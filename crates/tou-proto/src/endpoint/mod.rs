@@ -180,11 +180,17 @@ impl Endpoint {
 }
 
 /// Whether datagrams may be sent to, and come from, this address (RFC 9293
-/// §3.9.2.3, MUST-46, MUST-57).
+/// §3.9.2.3, MUST-46, MUST-63).
 fn is_peer_address(addr: SocketAddr) -> bool {
-    let ip = addr.ip().to_canonical();
+    addr.port() != 0 && is_unicast(addr.ip())
+}
+
+/// Whether the address is one host's. What was sent to many is nobody's
+/// (RFC 9293 §3.9.2.3, MUST-57).
+fn is_unicast(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
     let is_broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
-    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
+    !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
 }
 
 /// IP and UDP header.
