@@ -1,7 +1,8 @@
 //! Names of things: TCP ports, and the handles an endpoint gives out.
 
 use core::fmt;
-use core::num::NonZeroU16;
+use core::num::{NonZeroU16, ParseIntError, TryFromIntError};
+use core::str::FromStr;
 
 /// A TCP port inside the datagram: never zero (RFC 9293 §3.1 leaves zero
 /// unused, RFC 6335 §6 reserves it).
@@ -28,6 +29,24 @@ impl Port {
 impl From<NonZeroU16> for Port {
     fn from(number: NonZeroU16) -> Self {
         Self(number)
+    }
+}
+
+impl TryFrom<u16> for Port {
+    type Error = TryFromIntError;
+
+    /// Fails for zero.
+    fn try_from(number: u16) -> Result<Self, TryFromIntError> {
+        NonZeroU16::try_from(number).map(Self)
+    }
+}
+
+impl FromStr for Port {
+    type Err = ParseIntError;
+
+    /// Fails for zero, and for what is no decimal number below 65,536.
+    fn from_str(number: &str) -> Result<Self, ParseIntError> {
+        number.parse().map(Self)
     }
 }
 
@@ -83,4 +102,18 @@ handle! {
     /// A path of an endpoint: the UDP address of a peer and what is known of
     /// the way there.
     PeerId, "p"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_is_no_port() {
+        assert_eq!(Port::new(0), None);
+        assert!(Port::try_from(0).is_err());
+        assert!("0".parse::<Port>().is_err());
+        assert_eq!(Port::try_from(7).ok(), Port::new(7));
+        assert_eq!("65535".parse().ok(), Port::new(65_535));
+    }
 }

@@ -96,6 +96,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod buffer;
 pub mod cc;
@@ -105,6 +107,8 @@ mod endpoint;
 mod error;
 mod event;
 mod id;
+#[cfg(feature = "std")]
+mod io;
 mod machine;
 mod recovery;
 mod secret;

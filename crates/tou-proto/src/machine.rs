@@ -5,6 +5,7 @@
 //! wraps an endpoint and changes or records its datagrams is another. Data
 //! calls (`connect`, `read`, `write`) are not part of it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
@@ -100,6 +101,14 @@ pub struct Transmit {
     pub segments: usize,
 }
 
+impl Transmit {
+    /// The datagrams, one by one, for carriers that take no batches; `data` is
+    /// [`TransmitBuf::data`].
+    pub fn datagrams<'a>(&self, data: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        data.chunks(self.stride.max(1))
+    }
+}
+
 /// Where `poll_transmit` puts a batch, and how large it may be.
 ///
 /// The buffer is the caller's and is used again for the next batch. A layer
@@ -135,12 +144,27 @@ impl TransmitBuf {
         }
     }
 
+    /// A buffer for one datagram at a time, of any size: for carriers that take
+    /// no batches.
+    #[must_use]
+    pub fn single() -> Self {
+        Self::new(1, Self::MAX_BYTES)
+    }
+
     /// The same, with room before and after each segment for a layer below.
     #[must_use]
     pub fn with_room(mut self, headroom: usize, tailroom: usize) -> Self {
         self.headroom = headroom;
         self.tailroom = tailroom;
         self
+    }
+
+    /// Changes the room before and after each segment. A machine that wraps
+    /// another one adds its own to what there is before it asks the other to
+    /// fill the buffer, and takes it off again afterwards.
+    pub fn set_room(&mut self, headroom: usize, tailroom: usize) {
+        self.headroom = headroom;
+        self.tailroom = tailroom;
     }
 
     /// Changes how many datagrams a batch may have (one, after the kernel
@@ -240,10 +264,19 @@ pub struct PathError {
 
 /// Batches in, batches out, one deadline.
 ///
-/// The contract, for callers: after any call that changes something, call
-/// `poll_transmit` until it returns `None`, then read `poll_timeout`; call
-/// `handle_timeout` when that instant has come. Calls that come early or twice
-/// do no harm. Not sending what `poll_transmit` returned is legal: it is loss.
+/// The contract, for callers:
+///
+/// - After any call but `poll_timeout`, and after any call of the machine's own
+///   that changes something, call `poll_transmit` until it returns `None`, then
+///   read `poll_timeout`.
+/// - Call `handle_timeout` when that instant has come. Early, late or twice does
+///   no harm; nor does time that goes back: it stands still.
+/// - Not sending what `poll_transmit` returned is legal: it is loss.
+///
+/// And for machines that wrap another one: every call is passed on, in order,
+/// with the same `now`. What is added to each datagram goes into
+/// [room](TransmitBuf::set_room) that the inner machine leaves; the inner one is
+/// told of an MTU that is smaller by as much.
 pub trait DatagramMachine {
     /// Takes in what arrived.
     fn handle_batch(&mut self, now: Instant, batch: &ReceivedBatch);
@@ -257,6 +290,32 @@ pub trait DatagramMachine {
     /// Lets time pass.
     fn handle_timeout(&mut self, now: Instant);
 }
+
+/// The same machine behind a pointer.
+macro_rules! pass_on {
+    ($pointer:ty) => {
+        impl<M: DatagramMachine + ?Sized> DatagramMachine for $pointer {
+            fn handle_batch(&mut self, now: Instant, batch: &ReceivedBatch) {
+                (**self).handle_batch(now, batch);
+            }
+            fn handle_path_error(&mut self, now: Instant, error: &PathError) {
+                (**self).handle_path_error(now, error);
+            }
+            fn poll_transmit(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
+                (**self).poll_transmit(now, buf)
+            }
+            fn poll_timeout(&mut self) -> Option<Instant> {
+                (**self).poll_timeout()
+            }
+            fn handle_timeout(&mut self, now: Instant) {
+                (**self).handle_timeout(now);
+            }
+        }
+    };
+}
+
+pass_on!(&mut M);
+pass_on!(Box<M>);
 
 #[cfg(test)]
 mod tests {

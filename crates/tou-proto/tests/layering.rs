@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const GROUND: [&str; 5] = ["id", "secret", "seq", "time", "util"];
 
 /// A room, and what it may import beside itself and the ground.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("time", &[]),
     ("id", &[]),
     ("seq", &[]),
@@ -29,6 +29,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("config", &["cc", "wire"]),
     ("error", &[]),
     ("event", &["error"]),
+    ("io", &["config", "error"]),
     ("stats", &["conn"]),
     ("conn", &["buffer", "cc", "config", "error", "machine", "recovery", "stats", "wire"]),
     ("endpoint", &["buffer", "cc", "config", "conn", "error", "event", "machine", "stats", "wire"]),

@@ -26,6 +26,11 @@ impl EndpointConfig {
         let max = fields.max_memory.unwrap_or(each.max(MIN_DEFAULT_MEMORY));
         max.saturating_sub(fields.reserved_memory())
     }
+
+    /// A builder that holds this configuration, to change some of it.
+    pub fn to_builder(&self) -> EndpointConfigBuilder {
+        self.fields.clone()
+    }
 }
 
 /// What is set aside for each connection's buffers: what they need to hold the

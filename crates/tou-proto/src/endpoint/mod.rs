@@ -62,6 +62,15 @@ pub struct Remote {
     pub port: Port,
 }
 
+impl Remote {
+    /// The TCP port that is the same as the UDP port, which is where drivers
+    /// listen by default; `None` for port zero.
+    #[must_use]
+    pub fn new(addr: SocketAddr) -> Option<Self> {
+        Port::new(addr.port()).map(|port| Self { addr, port })
+    }
+}
+
 /// All connections of one UDP socket.
 ///
 /// As a [`DatagramMachine`] it takes datagrams and time in and gives datagrams
@@ -97,7 +106,8 @@ impl Endpoint {
     /// others must not foresee: in production, 32 bytes from the operating
     /// system.
     #[must_use]
-    pub fn new(config: Arc<EndpointConfig>, seed: [u8; 32]) -> Self {
+    pub fn new(config: impl Into<Arc<EndpointConfig>>, seed: [u8; 32]) -> Self {
+        let config = config.into();
         let secret = Secret::new(&seed);
         let fields = &config.fields;
         Self {
