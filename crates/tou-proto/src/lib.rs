@@ -21,12 +21,12 @@
 //! 1. Hand in what arrived: [`handle_batch`](DatagramMachine::handle_batch).
 //! 2. Let time pass: [`handle_timeout`](DatagramMachine::handle_timeout), when
 //!    the deadline has come.
-//! 3. Call what the application wants: connect, read, write, close.
+//! 3. Tell the application: [`poll_event`](Endpoint::poll_event) until `None`;
+//!    and call what it wants: connect, read, write, close.
 //! 4. Send what there is: [`poll_transmit`](DatagramMachine::poll_transmit)
 //!    until it returns `None`.
-//! 5. Tell the application: [`poll_event`](Endpoint::poll_event) until `None`.
-//! 6. Sleep until something arrives, or until
-//!    [`poll_timeout`](DatagramMachine::poll_timeout).
+//! 5. Sleep until something arrives, or until
+//!    [`poll_timeout`](DatagramMachine::poll_timeout), read after all else.
 //!
 //! Two endpoints that talk without any network:
 //!
@@ -38,20 +38,19 @@
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = EndpointConfig::builder().build()?;
-//! let mut client = Endpoint::new(config.clone(), [1; 32]);
-//! let mut server = Endpoint::new(config, [2; 32]);
+//! let mut client = Endpoint::new(EndpointConfig::default(), [1; 32]);
+//! let mut server = Endpoint::new(EndpointConfig::default(), [2; 32]);
 //! let client_addr: SocketAddr = "192.0.2.1:40000".parse()?;
 //! let server_addr: SocketAddr = "192.0.2.2:5000".parse()?;
-//! let port = Port::new(5000).ok_or("no such port")?;
 //!
 //! let now = Instant::ZERO;
-//! let listener = server.listen(port, 16, None)?;
-//! let conn = client.connect(now, Remote { addr: server_addr, port }, None, None)?;
+//! let listener = server.listen(Port::try_from(5000)?, 16, None)?;
+//! let remote = Remote::new(server_addr).ok_or("port zero")?;
+//! let conn = client.connect(now, remote, None, None)?;
 //! client.write(now, conn, b"hello")?;
 //!
 //! // The network: whatever one sends, the other receives.
-//! let mut buf = TransmitBuf::new(1, TransmitBuf::MAX_BYTES);
+//! let mut buf = TransmitBuf::single();
 //! loop {
 //!     let mut is_quiet = true;
 //!     while let Some(_) = client.poll_transmit(now, &mut buf) {
@@ -89,8 +88,11 @@
 //!   than the configuration allows.
 //! - There is no floating point, and no `unsafe`.
 //!
-//! The crate is `no_std` with `alloc`. The feature `std`, on by default, adds
-//! nothing to the core.
+//! `docs/EMBEDDING.md` in the repository is the guide: the loop over a real
+//! socket, the clock, batches, sharing a port, other carriers, hole punching.
+//!
+//! The crate is `no_std` with `alloc`. The feature `std`, on by default, turns
+//! errors into `std::io::Error`s; nothing in the core depends on it.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -117,6 +119,11 @@ mod stats;
 mod time;
 mod util;
 pub mod wire;
+
+/// The guide's code compiles.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../../../docs/EMBEDDING.md")]
+mod guide {}
 
 pub use self::config::{
     ConfigError, ConnectionConfig, ConnectionConfigBuilder, EndpointConfig, EndpointConfigBuilder,

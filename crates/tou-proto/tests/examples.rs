@@ -7,6 +7,8 @@
 mod byte_pipe;
 #[path = "../examples/game_tick.rs"]
 mod game_tick;
+#[path = "../examples/hole_punch.rs"]
+mod hole_punch;
 #[path = "../examples/in_memory.rs"]
 mod in_memory;
 #[path = "../examples/mio_poll.rs"]
@@ -29,6 +31,11 @@ fn game_tick_runs() -> Outcome {
 }
 
 #[test]
+fn hole_punch_runs() -> Outcome {
+    hole_punch::main()
+}
+
+#[test]
 fn in_memory_runs() -> Outcome {
     in_memory::main()
 }
@@ -46,4 +53,14 @@ fn polling_many_runs() -> Outcome {
 #[test]
 fn udp_loop_runs() -> Outcome {
     Ok(udp_loop::main()?)
+}
+
+/// What the guide shows is what runs.
+#[test]
+fn the_loop_in_the_guide_is_that_of_the_example() {
+    let guide = include_str!("../../../docs/EMBEDDING.md");
+    let example = include_str!("../examples/udp_loop.rs");
+    let start = example.find("/// Turns the crank").expect("the loop begins");
+    let end = example.find("/// An echo server").expect("the loop ends");
+    assert!(guide.contains(example[start..end].trim_end()), "copy `drive` into the guide");
 }
