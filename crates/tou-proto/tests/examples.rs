@@ -18,41 +18,62 @@ mod polling_many;
 #[path = "../examples/udp_loop.rs"]
 mod udp_loop;
 
-type Outcome = Result<(), Box<dyn core::error::Error>>;
+use core::error::Error;
+use core::time::Duration;
+use std::sync::mpsc;
+use std::thread;
 
-#[test]
-fn byte_pipe_runs() -> Outcome {
-    byte_pipe::main()
+/// Runs an example. One that waits for ever fails too.
+fn run<E>(main: impl FnOnce() -> Result<(), E> + Send + 'static)
+where
+    Box<dyn Error>: From<E>,
+{
+    let (end, outcome) = mpsc::channel();
+    let example = thread::spawn(move || {
+        let outcome = main().map_err(|error| Box::<dyn Error>::from(error).to_string());
+        // Nobody waits any more if it took too long.
+        let _ = end.send(outcome);
+    });
+    match outcome.recv_timeout(Duration::from_secs(120)) {
+        Ok(outcome) => assert_eq!(outcome, Ok(())),
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => panic!("{:?}", example.join()),
+    }
 }
 
 #[test]
-fn game_tick_runs() -> Outcome {
-    Ok(game_tick::main()?)
+fn byte_pipe_runs() {
+    run(byte_pipe::main);
 }
 
 #[test]
-fn hole_punch_runs() -> Outcome {
-    hole_punch::main()
+fn game_tick_runs() {
+    run(game_tick::main);
 }
 
 #[test]
-fn in_memory_runs() -> Outcome {
-    in_memory::main()
+fn hole_punch_runs() {
+    run(hole_punch::main);
 }
 
 #[test]
-fn mio_poll_runs() -> Outcome {
-    Ok(mio_poll::main()?)
+fn in_memory_runs() {
+    run(in_memory::main);
 }
 
 #[test]
-fn polling_many_runs() -> Outcome {
-    Ok(polling_many::main()?)
+fn mio_poll_runs() {
+    run(mio_poll::main);
 }
 
 #[test]
-fn udp_loop_runs() -> Outcome {
-    Ok(udp_loop::main()?)
+fn polling_many_runs() {
+    run(polling_many::main);
+}
+
+#[test]
+fn udp_loop_runs() {
+    run(udp_loop::main);
 }
 
 /// What the guide shows is what runs.
