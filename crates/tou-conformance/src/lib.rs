@@ -24,6 +24,8 @@ mod cases;
 mod check;
 mod clock;
 mod driver;
+#[cfg(test)]
+mod kernel;
 mod kit;
 mod process;
 mod runner;

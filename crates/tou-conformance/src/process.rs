@@ -11,20 +11,23 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use crate::check::Failure;
-use crate::driver::{Driver, Listener, Setup, Socket};
-use crate::kit::{echo, local, write_all};
+use crate::driver::{Connect, Driver, Listener, Setup, Socket};
+use crate::kit::{echo, local, noise, port, remote, write_all};
 
 /// What the process is to do.
 const ROLE: &str = "TOU_CONFORMANCE_ROLE";
 /// At or to which address.
 const ADDR: &str = "TOU_CONFORMANCE_ADDR";
+/// From which.
+const FROM: &str = "TOU_CONFORMANCE_FROM";
 
 /// What a peer does with its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Listens at the address, and echoes one connection after the other.
     Echo,
-    /// Connects to the address, says "here", and waits.
+    /// Connects to the address from TCP port [`CALLERS_PORT`], says "here", and
+    /// waits.
     Caller,
     /// Connects to the address, writes [`LAST_WORDS`] octets, and returns from
     /// `main`.
@@ -33,6 +36,9 @@ pub(crate) enum Role {
 
 /// How much a [`Role::Speaker`] has to say.
 pub(crate) const LAST_WORDS: usize = 2 << 20;
+
+/// The TCP port of a [`Role::Caller`].
+const CALLERS_PORT: u16 = 30_001;
 
 const ROLES: [(Role, &str); 3] =
     [(Role::Echo, "echo"), (Role::Caller, "caller"), (Role::Speaker, "speaker")];
@@ -48,10 +54,20 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts a process, and returns once it has its socket.
     pub(crate) fn start(role: Role, addr: SocketAddr) -> Result<Self, Failure> {
+        Self::start_from(role, addr, local())
+    }
+
+    /// The same, with the address to connect from.
+    pub(crate) fn start_from(
+        role: Role,
+        addr: SocketAddr,
+        from: SocketAddr,
+    ) -> Result<Self, Failure> {
         let name = ROLES.iter().find(|(other, _)| *other == role).map_or("", |(_, name)| name);
         let mut child = Command::new(env::current_exe()?)
             .env(ROLE, name)
             .env(ADDR, addr.to_string())
+            .env(FROM, from.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -95,10 +111,14 @@ pub(crate) fn serve<D: Driver>(driver: &D) -> Option<Result<(), Failure>> {
 
 fn live<D: Driver>(driver: &D, name: &str) -> Result<(), Failure> {
     let role = ROLES.iter().find(|(_, other)| *other == name);
-    let (Some((role, _)), Ok(addr)) = (role, env::var(ADDR)) else {
+    let Some((role, _)) = role else {
         return Err(Failure::new(format!("no such role: {name:?}")));
     };
-    let addr = addr.parse().map_err(|_| Failure::new("no address"))?;
+    let address = |name| -> Result<SocketAddr, Failure> {
+        let addr = env::var(name).ok().and_then(|addr| addr.parse().ok());
+        addr.ok_or_else(|| Failure::new(format!("no address in {name}")))
+    };
+    let (addr, from) = (address(ADDR)?, address(FROM)?);
     thread::spawn(|| {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(2);
@@ -114,19 +134,20 @@ fn live<D: Driver>(driver: &D, name: &str) -> Result<(), Failure> {
             }
         }
         Role::Caller => {
-            let socket = driver.bind(local(), &Setup::default())?;
+            let socket = driver.bind(from, &Setup::default())?;
             announce(socket.local_addr())?;
-            let stream = socket.connect(addr)?;
+            let how = Connect { local_port: Some(port(CALLERS_PORT)?), ..Connect::default() };
+            let stream = socket.connect_with(remote(addr)?, &how)?;
             write_all(&stream, b"here")?;
             loop {
                 thread::park();
             }
         }
         Role::Speaker => {
-            let socket = driver.bind(local(), &Setup::default())?;
+            let socket = driver.bind(from, &Setup::default())?;
             announce(socket.local_addr())?;
             let stream = socket.connect(addr)?;
-            Ok(write_all(&stream, &crate::kit::noise(LAST_WORDS, 3))?)
+            Ok(write_all(&stream, &noise(LAST_WORDS, 3))?)
         }
     }
 }

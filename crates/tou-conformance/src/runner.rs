@@ -68,3 +68,85 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not a text")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::check::{Failure, Outcome};
+    use crate::kernel::Kernel;
+
+    /// What the runner says of a case.
+    fn verdict(run: fn(&Kernel) -> Outcome, limit: Duration) -> Result<(), String> {
+        let case = Case { name: "topic::case", what: "A promise.", run };
+        watch(&Arc::new(Kernel), &case, limit)
+    }
+
+    #[test]
+    fn a_good_case_passes() {
+        assert_eq!(verdict(|_| Ok(()), LIMIT), Ok(()));
+    }
+
+    #[test]
+    fn a_failure_says_the_promise_and_where_it_was_broken() {
+        let text = verdict(|_| Err(Failure::new("not so")), LIMIT).unwrap_err();
+        assert!(text.starts_with("A promise.\n  not so\n  at "), "{text}");
+        assert!(text.contains(file!()), "{text}");
+    }
+
+    #[test]
+    fn an_unexpected_error_says_where_it_came_from() {
+        let run = |_: &Kernel| Err(std::io::Error::from(std::io::ErrorKind::NotFound))?;
+        let text = verdict(run, LIMIT).unwrap_err();
+        assert!(text.contains("NotFound") && text.contains(file!()), "{text}");
+    }
+
+    #[test]
+    fn a_case_that_hangs_fails() {
+        let forever = |_: &Kernel| loop {
+            thread::park();
+        };
+        let text = verdict(forever, Duration::from_millis(50)).unwrap_err();
+        assert!(text.contains("hangs"), "{text}");
+    }
+
+    #[test]
+    fn a_case_that_panics_fails() {
+        let text = verdict(|_| panic!("because"), LIMIT).unwrap_err();
+        assert!(text.contains("because"), "{text}");
+    }
+
+    #[test]
+    fn the_kernel_does_what_it_can_be_asked_for() {
+        let kernel = Arc::new(Kernel);
+        let cases = cases::<Kernel>();
+        let asked: Vec<_> = crate::kernel::ASKED
+            .iter()
+            .map(|name| cases.iter().find(|case| case.name == *name))
+            .collect();
+        let wrong: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = asked
+                .iter()
+                .map(|case| {
+                    let (case, kernel) = (case.expect("there is such a case"), &kernel);
+                    scope.spawn(move || {
+                        watch(kernel, case, LIMIT)
+                            .err()
+                            .map(|text| format!("{}: {text}", case.name))
+                    })
+                })
+                .collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn names_are_unique_and_cases_are_many() {
+        let cases = cases::<Kernel>();
+        let names: HashSet<_> = cases.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), cases.len());
+        assert!(cases.len() >= 60, "{}", cases.len());
+    }
+}

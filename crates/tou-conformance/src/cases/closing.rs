@@ -25,6 +25,7 @@ topic! { "closing"
     a_shutdown_of_both_ends_both: "After a shutdown of both, reads return zero and writes are BrokenPipe.";
     a_second_shutdown_does_nothing: "Shutting down twice is no error.";
     a_shutdown_wakes_who_waits: "Threads that wait in reads and writes return when the stream is shut down.";
+    a_shutdown_wakes_a_quiet_reader: "So does one that waits where nothing is sent or due, when only reading is shut down.";
     a_dropped_stream_delivers_everything: "Megabytes that were written before the drop arrive, with the end.";
     a_dropped_stream_with_unread_data_ends_well: "A drop with unread data still delivers what was written.";
     a_drop_does_not_wait_while_its_socket_lives: "Dropping a stream with unsent data returns at once if its socket has other handles.";
@@ -141,6 +142,22 @@ fn a_shutdown_wakes_who_waits<D: Driver>(driver: &D) -> Outcome {
     client.abort();
     drop(server);
     Ok(())
+}
+
+fn a_shutdown_wakes_a_quiet_reader<D: Driver>(driver: &D) -> Outcome {
+    let Pair { client, server, .. } = Pair::new(driver)?;
+    meet(&client, &server)?;
+    thread::scope(|scope| {
+        let readers = [(); 2].map(|()| scope.spawn(|| client.read(&mut [0])));
+        thread::sleep(MOMENT);
+        client.shutdown(Shutdown::Read)?;
+        for reader in readers {
+            same(joined(reader)??, 0)?;
+        }
+        Ok::<_, Failure>(())
+    })?;
+    write_all(&client, b"!")?;
+    same_bytes(&read_some(&server, 1)?, b"!")
 }
 
 fn a_dropped_stream_delivers_everything<D: Driver>(driver: &D) -> Outcome {

@@ -108,9 +108,13 @@ fn an_outage_is_survived<D: Driver>(driver: &D) -> Outcome {
 }
 
 fn loss_while_connecting_is_survived<D: Driver>(driver: &D) -> Outcome {
-    for seed in 0..3 {
-        let lossy = Impairment { drop: 0.25, ..bad(seed) };
-        let pair = Pair::with(driver, &through(lossy.clone())?, &through(lossy)?)?;
+    // A handshake takes many attempts, and should not wait long between them.
+    let rto = [30, 20, 60].map(Duration::from_millis);
+    let impatient = configured(quick().with_rto(rto[0], rto[1], rto[2]))?;
+    for seed in 0..4 {
+        let lossy = Impairment { drop: 0.3, ..bad(seed) };
+        let setup = Setup { impairment: Some((Direction::Send, lossy)), ..impatient.clone() };
+        let pair = Pair::with(driver, &setup, &setup)?;
         meet(&pair.client, &pair.server)?;
         let calm = Impairment::default();
         pair.client.socket().impair(Direction::Send, &calm)?;

@@ -1,17 +1,30 @@
 //! Peers that end without a word: their process is killed, or nothing that they
 //! send arrives any more.
 
+use core::time::Duration;
 use std::io::ErrorKind;
 use std::thread;
 
-use crate::check::{Outcome, comes, fails_as, holds, joined, same_bytes};
+use tou_proto::Keepalive;
+
+use crate::check::{Failure, Outcome, comes, fails, fails_as, holds, joined, same, same_bytes};
+use crate::clock::now;
 use crate::driver::{Driver, Listener, Setup, Socket, Stream};
-use crate::kit::{LONG, echo, local, noise, patient, read_all, read_some, round_trip, write_all};
+use crate::kit::{
+    LONG, Pair, configured, echo, local, meet, mute, noise, patient, quick, read_all, read_some,
+    round_trip, write_all,
+};
 use crate::process::{LAST_WORDS, Peer, Role};
 
 topic! { "killed"
     a_restarted_server_resets_and_serves: "A server that was killed and is back at its port resets old connections and takes new ones.";
     a_listener_outlives_killed_clients: "A client that is killed leaves the listener serving others.";
+    a_killed_client_comes_back_from_its_ports: "A client that was killed connects again from the same ports, and its old stream is reset.";
+    a_killed_reader_is_noticed: "What a killed peer never acknowledges ends in TimedOut after the user timeout.";
+    a_killed_idle_peer_is_noticed: "With keepalive a killed peer is noticed though nothing was written.";
+    a_waiting_writer_notices: "A writer that waits for a killed reader gets TimedOut.";
+    a_silent_peer_is_noticed: "So is a peer that lives, and of which nothing arrives any more.";
+    other_streams_do_not_suffer: "Streams of the same socket to living peers go on while one is found dead.";
     leaving_main_loses_nothing: "A process that writes, drops and ends has everything delivered.";
 }
 
@@ -64,4 +77,100 @@ fn leaving_main_loses_nothing<D: Driver>(driver: &D) -> Outcome {
     same_bytes(&read_all(&stream)?, &noise(LAST_WORDS, 3))?;
     drop(stream);
     holds(speaker.wait()?, "the process ends well")
+}
+
+fn a_killed_client_comes_back_from_its_ports<D: Driver>(driver: &D) -> Outcome {
+    let listener = driver.listen(local())?;
+    listener.set_accept_timeout(Some(LONG))?;
+    let mut caller = Peer::start(Role::Caller, listener.local_addr()?)?;
+    let (first, from) = listener.accept()?;
+    patient(&first)?;
+    same_bytes(&read_some(&first, 4)?, b"here")?;
+    caller.kill()?;
+    // The same addresses and ports, while this side believes itself connected
+    // (RFC 9293 §3.5.1).
+    let _caller = Peer::start_from(Role::Caller, listener.local_addr()?, from)?;
+    let (second, again) = listener.accept()?;
+    same((again, second.peer_port()), (from, first.peer_port()))?;
+    patient(&second)?;
+    same_bytes(&read_some(&second, 4)?, b"here")?;
+    fails(first.read(&mut [0]), ErrorKind::ConnectionReset)?;
+    second.abort();
+    Ok(())
+}
+
+/// How long a dead peer is tolerated here.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// A stream to a process that echoes, and soon gives it up.
+fn to_process<D: Driver>(driver: &D) -> Result<(D::Stream, Peer), Failure> {
+    let server = Peer::start(Role::Echo, local())?;
+    let socket = driver.bind(local(), &configured(quick().with_user_timeout(PATIENCE))?)?;
+    let stream = socket.connect(server.addr)?;
+    patient(&stream)?;
+    round_trip(&stream, b"there")?;
+    Ok((stream, server))
+}
+
+fn a_killed_reader_is_noticed<D: Driver>(driver: &D) -> Outcome {
+    let (stream, mut server) = to_process(driver)?;
+    server.kill()?;
+    let start = now();
+    write_all(&stream, b"gone")?;
+    fails(stream.read(&mut [0]), ErrorKind::TimedOut)?;
+    // A port that is closed now is no reason to give up before its time.
+    holds(start.elapsed() >= PATIENCE / 2, "it is tolerated for a while")?;
+    fails(stream.write(b"gone"), ErrorKind::TimedOut)?;
+    Ok(())
+}
+
+fn a_killed_idle_peer_is_noticed<D: Driver>(driver: &D) -> Outcome {
+    let (stream, mut server) = to_process(driver)?;
+    let interval = Duration::from_millis(60);
+    stream.set_keepalive(Some(Keepalive { idle: interval, interval, probes: 3 }))?;
+    thread::sleep(4 * interval);
+    holds(stream.info()?.counters.keepalive_probes > 0, "it is asked while it lives")?;
+    server.kill()?;
+    fails(stream.read(&mut [0]), ErrorKind::TimedOut)?;
+    Ok(())
+}
+
+fn a_waiting_writer_notices<D: Driver>(driver: &D) -> Outcome {
+    let (stream, mut server) = to_process(driver)?;
+    thread::scope(|scope| {
+        // Nobody reads the echo, so the process stops reading too.
+        let writer = scope.spawn(|| write_all(&stream, &noise(64 << 20, 1)));
+        comes("it waits", || Ok(stream.info()?.counters.window_probes > 0))?;
+        server.kill()?;
+        fails(joined(writer)?, ErrorKind::TimedOut)?;
+        Ok(())
+    })
+}
+
+fn a_silent_peer_is_noticed<D: Driver>(driver: &D) -> Outcome {
+    let setup = configured(quick().with_user_timeout(PATIENCE))?;
+    let Pair { client, server, .. } = Pair::with(driver, &setup, &Setup::default())?;
+    meet(&client, &server)?;
+    mute::<D>(&server)?;
+    write_all(&client, b"anybody there?")?;
+    fails(client.read(&mut [0]), ErrorKind::TimedOut)?;
+    let error = client.take_error()?;
+    same(error.map(|error| error.kind()), Some(ErrorKind::TimedOut))?;
+    server.abort();
+    Ok(())
+}
+
+fn other_streams_do_not_suffer<D: Driver>(driver: &D) -> Outcome {
+    let (stream, mut server) = to_process(driver)?;
+    let other = Pair::<D>::between(&stream.socket(), driver.listen(local())?)?;
+    server.kill()?;
+    write_all(&stream, b"gone")?;
+    let mut rounds = 0;
+    comes("it is found dead", || {
+        meet(&other.client, &other.server)?;
+        rounds += 1;
+        Ok(stream.take_error()?.is_some())
+    })?;
+    holds(rounds > 10, format!("only {rounds} rounds meanwhile"))?;
+    meet(&other.client, &other.server)
 }

@@ -28,7 +28,7 @@ fn timeouts_are_as_they_were_set<D: Driver>(driver: &D) -> Outcome {
     let listener = driver.listen(local())?;
     let stream = driver.connect(&[listener.local_addr()?])?;
     same((stream.read_timeout()?, stream.write_timeout()?), (None, None))?;
-    let times = [Duration::from_millis(3), Duration::from_secs(9)].map(Some);
+    let times = [Duration::from_millis(20), Duration::from_secs(9)].map(Some);
     stream.set_read_timeout(times[0])?;
     stream.set_write_timeout(times[1])?;
     same([stream.read_timeout()?, stream.write_timeout()?], times)?;
