@@ -6,7 +6,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{Shutdown, UdpSocket};
 use std::sync::Arc;
 
@@ -51,6 +51,10 @@ pub trait Driver: Send + Sync + 'static {
     /// Its stream.
     type Stream: Stream<Socket = Self::Socket>;
 
+    /// What a read, write or accept says whose own timeout is over: `WouldBlock`,
+    /// as std's does on Unix, unless its interface forbids that.
+    const OUT_OF_TIME: ErrorKind = ErrorKind::WouldBlock;
+
     /// Opens a socket.
     ///
     /// # Errors
@@ -69,12 +73,11 @@ pub trait Driver: Send + Sync + 'static {
     /// As std's.
     fn listen(&self, addr: SocketAddr) -> io::Result<Self::Listener>;
 
-    /// Connects through a socket of its own, as `TcpStream::connect` with several
-    /// addresses: the first that answers.
+    /// Connects through a socket of its own, as `TcpStream::connect`.
     ///
     /// # Errors
     /// As std's.
-    fn connect(&self, addrs: &[SocketAddr]) -> io::Result<Self::Stream>;
+    fn connect(&self, addr: SocketAddr) -> io::Result<Self::Stream>;
 
     /// The same to one address in limited time, as `TcpStream::connect_timeout`.
     ///
@@ -161,7 +164,7 @@ pub trait Listener: Sized + Send + Sync + 'static {
     /// Waits for a connection.
     ///
     /// # Errors
-    /// `WouldBlock` when the timeout is over, `NotConnected` when the socket was
+    /// [`Driver::OUT_OF_TIME`] when the timeout is over, `NotConnected` when the socket was
     /// closed.
     fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
 
@@ -189,7 +192,7 @@ pub trait Stream: Sized + Send + Sync + 'static {
     /// As `Read::read`.
     ///
     /// # Errors
-    /// As std's: `WouldBlock` when the timeout is over.
+    /// As std's: [`Driver::OUT_OF_TIME`] when the timeout is over.
     fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// As `Read::read_vectored`.
@@ -213,7 +216,7 @@ pub trait Stream: Sized + Send + Sync + 'static {
     /// As `Write::write`.
     ///
     /// # Errors
-    /// As std's: `WouldBlock` when the timeout is over.
+    /// As std's: [`Driver::OUT_OF_TIME`] when the timeout is over.
     fn write(&self, data: &[u8]) -> io::Result<usize>;
 
     /// As `Write::write_vectored`.

@@ -203,7 +203,7 @@ pub(crate) fn exchange<S: Stream>(one: &S, two: &S, len: usize) -> Outcome {
 
 /// Writes until the stream takes no more for a while, and returns how much it
 /// took.
-pub(crate) fn fill<S: Stream>(stream: &S) -> Result<usize, Failure> {
+pub(crate) fn fill<D: Driver>(stream: &D::Stream) -> Result<usize, Failure> {
     let block = noise(1 << 16, 9);
     let mut total = 0;
     stream.set_write_timeout(Some(Duration::from_millis(100)))?;
@@ -214,7 +214,7 @@ pub(crate) fn fill<S: Stream>(stream: &S) -> Result<usize, Failure> {
         }
     };
     stream.set_write_timeout(Some(LONG))?;
-    if error.kind() == ErrorKind::WouldBlock { Ok(total) } else { Err(error.into()) }
+    if error.kind() == D::OUT_OF_TIME { Ok(total) } else { Err(error.into()) }
 }
 /// Long enough for another thread to have begun to wait, as a rule. Nothing may
 /// depend on it but that a case tries what it means to try.

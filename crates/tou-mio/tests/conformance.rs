@@ -67,8 +67,8 @@ impl Driver for Mio {
         TouListener::bind(addr).map(Listener)
     }
 
-    fn connect(&self, addrs: &[SocketAddr]) -> io::Result<Stream> {
-        TouStream::connect(addrs).map(Stream)
+    fn connect(&self, addr: SocketAddr) -> io::Result<Stream> {
+        TouStream::connect(addr).map(Stream)
     }
 
     fn connect_timeout(&self, addr: SocketAddr, timeout: Duration) -> io::Result<Stream> {

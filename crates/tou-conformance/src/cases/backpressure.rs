@@ -25,7 +25,7 @@ fn a_writer_stops_when_nobody_reads<D: Driver>(driver: &D) -> Outcome {
     let limits =
         || configured(quick().with_recv_buffer(8_192, 65_536).with_send_buffer(8_192, 65_536));
     let pair = Pair::with(driver, &limits()?, &limits()?)?;
-    let taken = fill(&pair.client)?;
+    let taken = fill::<D>(&pair.client)?;
     holds(taken >= 8_192, format!("only {taken} octets were taken"))?;
     // A write may overshoot the send buffer by itself.
     holds(taken <= 4 * 65_536, format!("{taken} octets were taken"))?;
@@ -37,7 +37,7 @@ fn a_writer_stops_when_nobody_reads<D: Driver>(driver: &D) -> Outcome {
 
 fn all_that_was_taken_arrives<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    let taken = fill(&client)?;
+    let taken = fill::<D>(&client)?;
     client.shutdown(Shutdown::Write)?;
     let got = read_all(&server)?;
     same(got.len(), taken)?;
@@ -48,7 +48,7 @@ fn all_that_was_taken_arrives<D: Driver>(driver: &D) -> Outcome {
 fn a_stalled_stream_holds_up_no_other<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, listener } = Pair::new(driver)?;
     let other = Pair::<D>::between(&client.socket(), listener)?;
-    fill(&client)?;
+    fill::<D>(&client)?;
     for _ in 0..20 {
         meet(&other.client, &other.server)?;
     }
@@ -89,7 +89,7 @@ fn a_stall_is_no_death<D: Driver>(driver: &D) -> Outcome {
         .with_send_buffer(8_192, 8_192);
     let setup = configured(short)?;
     let Pair { client, server, .. } = Pair::with(driver, &setup, &setup)?;
-    let taken = fill(&client)?;
+    let taken = fill::<D>(&client)?;
     thread::sleep(Duration::from_millis(1_000));
     holds(client.info()?.counters.window_probes > 0, "the closed window is probed")?;
     client.shutdown(Shutdown::Write)?;
@@ -98,7 +98,7 @@ fn a_stall_is_no_death<D: Driver>(driver: &D) -> Outcome {
 
 fn a_reader_wakes_the_writer<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    let taken = fill(&client)?;
+    let taken = fill::<D>(&client)?;
     thread::scope(|scope| {
         let writer = scope.spawn(|| write_all(&client, &noise(1 << 20, 5)));
         read_some(&server, taken)?;
@@ -110,7 +110,7 @@ fn a_reader_wakes_the_writer<D: Driver>(driver: &D) -> Outcome {
 
 fn both_may_stall_at_once<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    let (there, back) = (fill(&client)?, fill(&server)?);
+    let (there, back) = (fill::<D>(&client)?, fill::<D>(&server)?);
     same(read_some(&server, there)?.len(), there)?;
     same(read_some(&client, back)?.len(), back)?;
     meet(&client, &server)

@@ -127,7 +127,7 @@ fn a_second_shutdown_does_nothing<D: Driver>(driver: &D) -> Outcome {
 
 fn a_shutdown_wakes_who_waits<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    fill(&client)?;
+    fill::<D>(&client)?;
     thread::scope(|scope| {
         let readers = [(); 2].map(|()| scope.spawn(|| client.read(&mut [0])));
         let writer = scope.spawn(|| client.write(b"more"));
@@ -189,7 +189,7 @@ fn a_dropped_stream_with_unread_data_ends_well<D: Driver>(driver: &D) -> Outcome
 fn a_drop_does_not_wait_while_its_socket_lives<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
     let _socket = client.socket();
-    let taken = fill(&client)?;
+    let taken = fill::<D>(&client)?;
     let start = now();
     drop(client);
     holds(start.elapsed() < Duration::from_secs(3), "it returns at once")?;
@@ -253,7 +253,7 @@ fn lingering_is_bounded<D: Driver>(driver: &D) -> Outcome {
 fn lingering_for_no_time_resets<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
     client.set_linger(Some(Duration::ZERO));
-    fill(&client)?;
+    fill::<D>(&client)?;
     read_some(&server, 1)?;
     drop(client);
     fails(read_all(&server), ErrorKind::ConnectionReset)?;

@@ -220,7 +220,7 @@ fn many_small_writes_are_one_stream<D: Driver>(driver: &D) -> Outcome {
 
 fn flushing_does_not_wait<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    let taken = fill(&client)?;
+    let taken = fill::<D>(&client)?;
     client.flush()?;
     client.shutdown(Shutdown::Write)?;
     client.flush()?;

@@ -118,7 +118,7 @@ fn a_reset_wakes_a_reader<D: Driver>(driver: &D) -> Outcome {
 
 fn a_reset_wakes_a_writer<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    fill(&client)?;
+    fill::<D>(&client)?;
     thread::scope(|scope| {
         let writer = scope.spawn(|| client.write(b"more"));
         thread::sleep(MOMENT);
@@ -130,7 +130,7 @@ fn a_reset_wakes_a_writer<D: Driver>(driver: &D) -> Outcome {
 
 fn an_abort_wakes_other_handles<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    fill(&client)?;
+    fill::<D>(&client)?;
     let clone = client.try_clone()?;
     thread::scope(|scope| {
         let reader = scope.spawn(|| client.read(&mut [0]));

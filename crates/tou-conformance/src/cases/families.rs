@@ -102,7 +102,7 @@ fn an_ipv6_only_listener_takes_no_ipv4<D: Driver>(driver: &D) -> Outcome {
     let socket = driver.bind(any6(), &Setup { options, ..Setup::default() })?;
     let _listener = socket.listen()?;
     let port = socket.local_addr().port();
-    fails(driver.connect(&[SocketAddr::new(local().ip(), port)]), ErrorKind::ConnectionRefused)?;
-    let client = driver.connect(&[local6(port)])?;
+    fails(driver.connect(SocketAddr::new(local().ip(), port)), ErrorKind::ConnectionRefused)?;
+    let client = driver.connect(local6(port))?;
     same(client.peer_addr()?, local6(port))
 }

@@ -55,7 +55,7 @@ fn a_listener_outlives_killed_clients<D: Driver>(driver: &D) -> Outcome {
     patient(&orphan)?;
     same_bytes(&read_some(&orphan, 4)?, b"here")?;
     caller.kill()?;
-    let client = driver.connect(&[listener.local_addr()?])?;
+    let client = driver.connect(listener.local_addr()?)?;
     let (server, _) = listener.accept()?;
     thread::scope(|scope| {
         let serving = scope.spawn(|| echo(&server));

@@ -20,11 +20,8 @@ fn clients_are_served_at_once<D: Driver>(driver: &D) -> Outcome {
     let addr = listener.local_addr()?;
     let shared = driver.bind(local(), &Setup::default())?;
     let client = |index: usize| -> Outcome {
-        let stream = if index.is_multiple_of(2) {
-            shared.connect(addr)?
-        } else {
-            driver.connect(&[addr])?
-        };
+        let stream =
+            if index.is_multiple_of(2) { shared.connect(addr)? } else { driver.connect(addr)? };
         patient(&stream)?;
         (0..10).try_for_each(|round| round_trip(&stream, &noise(100 + 700 * round, index as u64)))
     };

@@ -1,7 +1,6 @@
 //! Calls that wait no longer than they were told, and lose nothing by it.
 
 use core::time::Duration;
-use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::thread;
 
@@ -13,10 +12,10 @@ use crate::kit::{
 };
 
 topic! { "timeouts"
-    a_read_times_out: "A read with nothing to read fails with WouldBlock, not before its time.";
+    a_read_times_out: "A read with nothing to read fails as one out of time, not before its time.";
     a_peek_times_out: "So does a peek, and the next run of data.";
-    a_write_times_out: "A write to a peer that does not read fails with WouldBlock, not before its time.";
-    an_accept_times_out: "Accepting with no connection fails with WouldBlock, and a later one is accepted.";
+    a_write_times_out: "A write to a peer that does not read fails as one out of time, not before its time.";
+    an_accept_times_out: "Accepting with no connection fails as one out of time, and a later one is accepted.";
     a_timed_out_read_loses_nothing: "Reads that time out again and again leave out no octet.";
     a_timed_out_write_loses_nothing: "What writes said they took before one timed out is all that arrives.";
     what_is_there_is_read_at_once: "A read with a timeout returns what there is and does not wait for more.";
@@ -27,33 +26,33 @@ topic! { "timeouts"
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// The call fails with `WouldBlock` after at least [`SHORT`].
-fn times_out<T>(call: impl FnOnce() -> std::io::Result<T>) -> Outcome {
+/// The call fails as one that is out of time, after at least [`SHORT`].
+fn times_out<D: Driver, T>(call: impl FnOnce() -> std::io::Result<T>) -> Outcome {
     let start = now();
-    fails(call(), ErrorKind::WouldBlock)?;
+    fails(call(), D::OUT_OF_TIME)?;
     holds(start.elapsed() >= SHORT, "it waited as long as it was told")
 }
 
 fn a_read_times_out<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
     client.set_read_timeout(Some(SHORT))?;
-    times_out(|| client.read(&mut [0]))?;
+    times_out::<D, _>(|| client.read(&mut [0]))?;
     meet(&client, &server)
 }
 
 fn a_peek_times_out<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
     client.set_read_timeout(Some(SHORT))?;
-    times_out(|| client.peek(&mut [0]))?;
-    times_out(|| client.read_chunk(1))?;
+    times_out::<D, _>(|| client.peek(&mut [0]))?;
+    times_out::<D, _>(|| client.read_chunk(1))?;
     meet(&client, &server)
 }
 
 fn a_write_times_out<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    fill(&client)?;
+    fill::<D>(&client)?;
     client.set_write_timeout(Some(SHORT))?;
-    times_out(|| client.write(b"no room"))?;
+    times_out::<D, _>(|| client.write(b"no room"))?;
     client.abort();
     drop(server);
     Ok(())
@@ -62,9 +61,9 @@ fn a_write_times_out<D: Driver>(driver: &D) -> Outcome {
 fn an_accept_times_out<D: Driver>(driver: &D) -> Outcome {
     let listener = driver.listen(local())?;
     listener.set_accept_timeout(Some(SHORT))?;
-    times_out(|| listener.accept())?;
+    times_out::<D, _>(|| listener.accept())?;
     listener.set_accept_timeout(Some(LONG))?;
-    let client = driver.connect(&[listener.local_addr()?])?;
+    let client = driver.connect(listener.local_addr()?)?;
     same(listener.accept()?.1.port(), client.local_addr()?.port())
 }
 
@@ -86,7 +85,7 @@ fn a_timed_out_read_loses_nothing<D: Driver>(driver: &D) -> Outcome {
             match server.read(&mut buf) {
                 Ok(0) => break,
                 Ok(len) => got.extend_from_slice(&buf[..len]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => timeouts += 1,
+                Err(error) if error.kind() == D::OUT_OF_TIME => timeouts += 1,
                 Err(error) => return Err(error.into()),
             }
             holds(start.elapsed() < LONG, "it ends")?;
@@ -108,7 +107,7 @@ fn a_timed_out_write_loses_nothing<D: Driver>(driver: &D) -> Outcome {
             Err(error) => break error,
         }
     };
-    same(error.kind(), ErrorKind::WouldBlock)?;
+    same(error.kind(), D::OUT_OF_TIME)?;
     patient(&client)?;
     thread::scope(|scope| {
         let reader = scope.spawn(|| read_all(&server));
@@ -145,13 +144,13 @@ fn no_timeout_waits<D: Driver>(driver: &D) -> Outcome {
 
 fn each_direction_has_its_own_timeout<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    let taken = fill(&client)?;
+    let taken = fill::<D>(&client)?;
     client.set_read_timeout(Some(SHORT))?;
     client.set_write_timeout(None)?;
     thread::scope(|scope| {
         let writer = scope.spawn(|| write_all(&client, b"patient"));
-        times_out(|| client.read(&mut [0]))?;
-        times_out(|| client.read(&mut [0]))?;
+        times_out::<D, _>(|| client.read(&mut [0]))?;
+        times_out::<D, _>(|| client.read(&mut [0]))?;
         read_some(&server, taken)?;
         joined(writer)??;
         same_bytes(&read_some(&server, 7)?, b"patient")
@@ -170,7 +169,7 @@ fn a_very_long_timeout_waits_too<D: Driver>(driver: &D) -> Outcome {
         thread::sleep(MOMENT);
         write_all(&client, b"late")?;
         same_bytes(&joined(reader)??, b"late")?;
-        let client = driver.connect(&[listener.local_addr()?])?;
+        let client = driver.connect(listener.local_addr()?)?;
         same(listener.accept()?.0.peer_port(), client.local_port())?;
         Ok::<_, Failure>(())
     })
