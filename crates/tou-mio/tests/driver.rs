@@ -8,14 +8,12 @@ mod common;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io::{Read, Write};
-use std::net::UdpSocket;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use tou_mio::{ConnectOptions, Ready, TouListener, TouSocket, TouStream};
-use tou_proto::wire::Checksum;
 use tou_proto::{EndpointConfig, Instant, Keepalive, Port, Remote, State};
-use tou_udp::{Damage, Direction, Impairment, PumpEvent};
+use tou_udp::PumpEvent;
 
 use common::*;
 
@@ -41,16 +39,6 @@ fn a_connection_lives_on_with_no_thread_in_a_call() {
     let mut data = vec![0; 100_000];
     server.read_exact(&mut data).unwrap();
     assert_same(&data, &noise(100_000, 3));
-}
-
-#[test]
-fn connections_are_established_with_no_thread_in_accept() {
-    let listener = TouListener::bind(LOCAL).unwrap();
-    let addr = listener.local_addr().unwrap();
-    let clients: Vec<_> = (0..5).map(|_| TouStream::connect(addr).unwrap()).collect();
-    for _ in &clients {
-        listener.accept().unwrap();
-    }
 }
 
 #[test]
@@ -110,118 +98,6 @@ fn requests_do_not_wake_the_background_thread_each_time() {
     assert!((ROUNDS / 2..ROUNDS * 2).contains(&waits), "{waits} waits in {ROUNDS} rounds");
     drop(client);
     echoing.join().unwrap();
-}
-
-#[test]
-fn data_gets_through_a_bad_network() {
-    const LEN: usize = 300_000;
-    let bad = |seed| Impairment {
-        drop: 0.05,
-        duplicate: 0.02,
-        reorder: 0.05,
-        corrupt: 0.02,
-        seed,
-        ..Impairment::default()
-    };
-    let builder = |seed| {
-        TouSocket::builder()
-            .with_connection(small_segments())
-            .with_impairment(Direction::Send, bad(seed))
-            .with_impairment(Direction::Receive, bad(seed + 1))
-    };
-    let Pair { client, server, .. } = pair_of(builder(1), builder(3));
-    transfer_both_ways(&client, &server, LEN);
-    let stats = client.socket().impairment_stats(Direction::Send).unwrap();
-    assert!(stats.dropped > 0 && stats.reordered > 0, "{stats:?}");
-    part(client, server);
-}
-
-#[test]
-fn a_segment_checksum_catches_flipped_bits() {
-    const LEN: usize = 300_000;
-    let config = EndpointConfig::builder().with_checksum(Checksum::Segment).build().unwrap();
-    let noisy =
-        Impairment { corrupt: 0.05, damage: Damage::FlipBit, seed: 6, ..Impairment::default() };
-    let builder = || {
-        TouSocket::builder()
-            .with_endpoint(Arc::clone(&config))
-            .with_connection(small_segments())
-            .with_impairment(Direction::Send, noisy.clone())
-    };
-    let Pair { client, server, .. } = pair_of(builder(), builder());
-    transfer_both_ways(&client, &server, LEN);
-    assert!(server.socket().counters().bad_checksums > 0);
-    part(client, server);
-}
-
-fn transfer_both_ways(client: &TouStream, server: &TouStream, len: usize) {
-    thread::scope(|scope| {
-        for (stream, seed) in [(client, 1), (server, 2)] {
-            scope.spawn(move || {
-                let mut stream = stream;
-                stream.write_all(&noise(len, seed)).unwrap();
-                stream.shutdown(std::net::Shutdown::Write).unwrap();
-            });
-            scope.spawn(move || assert_same(&read_all(stream), &noise(len, 3 - seed)));
-        }
-    });
-}
-
-#[test]
-fn two_sockets_that_were_punched_through_open_simultaneously() {
-    let udp: [UdpSocket; 2] = core::array::from_fn(|_| UdpSocket::bind(LOCAL).unwrap());
-    let addrs = udp.each_ref().map(|socket| socket.local_addr().unwrap());
-    // Each has sent its SYN before the other's arrives.
-    let far = Impairment { delay: Duration::from_millis(50), ..Impairment::default() };
-    let builder = || TouSocket::builder().with_impairment(Direction::Send, far.clone());
-    let sockets = udp.map(|socket| builder().from_udp(socket).unwrap());
-    let ports = [Port::new(1_001).unwrap(), Port::new(1_002).unwrap()];
-    let [one, two] = [0, 1].map(|side| {
-        let socket = sockets[side].clone();
-        let remote = Remote { addr: addrs[1 - side], port: ports[1 - side] };
-        let options = ConnectOptions::new().with_local_port(ports[side]).with_timeout(LONG);
-        thread::spawn(move || socket.connect_with(remote, &options).unwrap())
-    });
-    let (one, two) = (one.join().unwrap(), two.join().unwrap());
-    assert_eq!((one.local_port(), one.peer_port()), (ports[0], ports[1]));
-    let echoing = thread::spawn(move || echo(&two));
-    round_trip(&one, b"through the hole");
-    drop(one);
-    echoing.join().unwrap();
-}
-
-#[test]
-fn one_socket_listens_and_connects_at_once() {
-    let [one, two] = [0, 1].map(|_| TouSocket::bind(LOCAL).unwrap());
-    let (listen_one, listen_two) = (one.listen().unwrap(), two.listen().unwrap());
-    let from_one = one.connect(two.local_addr()).unwrap();
-    let from_two = two.connect(one.local_addr()).unwrap();
-    let (at_two, peer) = listen_two.accept().unwrap();
-    assert_eq!(peer, one.local_addr());
-    let (at_one, _) = listen_one.accept().unwrap();
-    thread::scope(|scope| {
-        scope.spawn(|| echo(&at_one));
-        scope.spawn(|| echo(&at_two));
-        round_trip(&from_one, b"one to two");
-        round_trip(&from_two, b"two to one");
-        drop((from_one, from_two));
-    });
-}
-
-#[test]
-fn the_tcp_port_may_differ_from_the_udp_port() {
-    let socket = TouSocket::bind(LOCAL).unwrap();
-    let ports = [80, 443].map(|port| Port::new(port).unwrap());
-    let listeners = ports.map(|port| socket.listen_on(port, 4, None).unwrap());
-    let client = TouSocket::bind(LOCAL).unwrap();
-    for (listener, port) in listeners.iter().zip(ports) {
-        let remote = Remote { addr: socket.local_addr(), port };
-        let stream = client.connect_with(remote, &ConnectOptions::new()).unwrap();
-        assert_eq!(stream.peer_port(), port);
-        let (accepted, _) = listener.accept().unwrap();
-        assert_eq!(accepted.local_port(), port);
-        assert_eq!(accepted.peer_port(), stream.local_port());
-    }
 }
 
 #[test]

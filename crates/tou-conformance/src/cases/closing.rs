@@ -30,6 +30,9 @@ topic! { "closing"
     a_dropped_stream_with_unread_data_ends_well: "A drop with unread data still delivers what was written.";
     a_drop_does_not_wait_while_its_socket_lives: "Dropping a stream with unsent data returns at once if its socket has other handles.";
     the_last_drop_is_bounded: "The drop of the last handle waits for a silent peer as long as it was told.";
+    a_slow_reader_gets_everything_from_the_last_drop: "While the peer takes data, the drop of the last handle waits longer than for a silent one.";
+    a_lost_last_acknowledgment_is_no_failure: "Closing a socket is no failure when all arrived, though the peer went before it had acknowledged the last FIN.";
+    a_last_fin_into_the_void_is_no_failure: "Nor when the last FIN went into a void, and all data had arrived.";
     a_clone_keeps_the_stream_open: "The stream ends with its last handle and not before.";
     lingering_waits_for_the_data: "A drop that lingers returns when the data has arrived.";
     lingering_is_bounded: "A drop that lingers returns after that time though nothing has arrived.";
@@ -39,6 +42,7 @@ topic! { "closing"
     who_closes_first_waits: "TIME-WAIT is at the side that closed first, and only there.";
     closing_a_socket_delivers_everything: "Closing the socket delivers what was written, and the end, to all.";
     closing_a_socket_ends_every_call: "When a socket is closed, calls that wait return NotConnected, and so do later ones.";
+    closing_a_quiet_socket_ends_accept: "So does a thread that accepts where no connection ever was.";
     closing_a_socket_says_what_is_missing: "Closing a socket in limited time is TimedOut when something has not arrived, and can be done again.";
 }
 
@@ -207,6 +211,63 @@ fn the_last_drop_is_bounded<D: Driver>(driver: &D) -> Outcome {
     let waited = start.elapsed();
     server.abort();
     holds(waited >= wait && waited < Duration::from_secs(4), format!("it took {waited:?}"))
+}
+
+fn a_slow_reader_gets_everything_from_the_last_drop<D: Driver>(driver: &D) -> Outcome {
+    const LEN: usize = 2 << 20;
+    // Far less than the reader takes.
+    let wait = Duration::from_millis(100);
+    let setup = Setup { close_timeout: Some(wait), ..Setup::default() };
+    let Pair { client, server, .. } = Pair::with(driver, &setup, &Setup::default())?;
+    thread::scope(|scope| {
+        let sender = scope.spawn(move || -> Result<_, Failure> {
+            write_all(&client, &noise(LEN, 7))?;
+            let start = now();
+            drop(client);
+            Ok(start.elapsed())
+        });
+        let mut got = Vec::new();
+        while let Some(chunk) = server.read_chunk(60_000)? {
+            got.extend_from_slice(&chunk);
+            thread::sleep(Duration::from_millis(15));
+        }
+        same_bytes(&got, &noise(LEN, 7))?;
+        holds(joined(sender)?? > wait, "it waits for a reader that is slow")
+    })
+}
+
+/// A pair of which the client has closed and the server has said its last word,
+/// which has arrived. The FIN is all that is left to do.
+fn nearly_over<D: Driver>(driver: &D) -> Result<Pair<D>, Failure> {
+    let pair = Pair::new(driver)?;
+    pair.client.shutdown(Shutdown::Write)?;
+    same(read_all(&pair.server)?.len(), 0)?;
+    write_all(&pair.server, b"the end")?;
+    same_bytes(&read_some(&pair.client, 7)?, b"the end")?;
+    comes("it is acknowledged", || Ok(pair.server.info()?.send_queue == 0))?;
+    Ok(pair)
+}
+
+fn a_lost_last_acknowledgment_is_no_failure<D: Driver>(driver: &D) -> Outcome {
+    let Pair { client, server, .. } = nearly_over(driver)?;
+    let (socket, peer) = (server.socket(), client.socket());
+    // The peer gets the FIN and is gone, and its acknowledgment is lost.
+    peer.impair(Direction::Send, &nothing())?;
+    drop(server);
+    same(client.read(&mut [0])?, 0)?;
+    drop((client, peer));
+    Ok(socket.close(Duration::from_secs(1))?)
+}
+
+fn a_last_fin_into_the_void_is_no_failure<D: Driver>(driver: &D) -> Outcome {
+    let Pair { client, server, .. } = nearly_over(driver)?;
+    let socket = server.socket();
+    socket.impair(Direction::Send, &nothing())?;
+    drop(server);
+    let outcome = socket.close(Duration::from_millis(200));
+    socket.impair(Direction::Send, &Impairment::default())?;
+    drop(client);
+    Ok(outcome?)
 }
 
 fn a_clone_keeps_the_stream_open<D: Driver>(driver: &D) -> Outcome {
@@ -400,6 +461,18 @@ fn closing_a_socket_ends_every_call<D: Driver>(driver: &D) -> Outcome {
     fails(socket.listen(), ErrorKind::NotConnected)?;
     fails(socket.connect(client.local_addr()?), ErrorKind::NotConnected)?;
     same(read_all(&client)?.len(), 0)
+}
+
+fn closing_a_quiet_socket_ends_accept<D: Driver>(driver: &D) -> Outcome {
+    let listener = driver.listen(local())?;
+    listener.set_accept_timeout(Some(LONG))?;
+    thread::scope(|scope| {
+        let acceptor = scope.spawn(|| listener.accept());
+        thread::sleep(MOMENT);
+        listener.socket().close(LONG)?;
+        fails(joined(acceptor)?, ErrorKind::NotConnected)?;
+        Ok(())
+    })
 }
 
 fn closing_a_socket_says_what_is_missing<D: Driver>(driver: &D) -> Outcome {

@@ -20,6 +20,7 @@ topic! { "errors"
     a_reset_wakes_a_reader: "A thread that waits in a read gets the reset.";
     a_reset_wakes_a_writer: "A thread that waits in a write gets the reset.";
     an_abort_wakes_other_handles: "Threads that wait on other handles of an aborted stream return.";
+    an_abort_wakes_a_quiet_reader: "So does one that waits where nothing else happens.";
     writing_to_a_gone_peer_fails: "Who goes on writing to a peer that has closed is told so.";
     options_of_a_reset_stream_can_be_asked: "A stream that was reset still knows its addresses and its figures.";
 }
@@ -143,6 +144,19 @@ fn an_abort_wakes_other_handles<D: Driver>(driver: &D) -> Outcome {
     })?;
     drop(server);
     Ok(())
+}
+
+fn an_abort_wakes_a_quiet_reader<D: Driver>(driver: &D) -> Outcome {
+    let Pair { client, server, .. } = Pair::new(driver)?;
+    meet(&client, &server)?;
+    let clone = client.try_clone()?;
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| client.read(&mut [0]));
+        thread::sleep(MOMENT);
+        clone.abort();
+        fails(joined(reader)?, ErrorKind::NotConnected)?;
+        Ok(())
+    })
 }
 
 fn writing_to_a_gone_peer_fails<D: Driver>(driver: &D) -> Outcome {
