@@ -7,6 +7,7 @@ use core::panic::Location;
 use core::time::Duration;
 use std::io;
 use std::thread::{self, ScopedJoinHandle};
+use std::time::Instant;
 
 use crate::clock::now;
 use crate::kit::LONG;
@@ -101,6 +102,12 @@ pub(crate) fn comes(what: &str, mut test: impl FnMut() -> Result<bool, Failure>)
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// What was to wake somebody has done so, and not his own timeout.
+#[track_caller]
+pub(crate) fn soon(start: Instant) -> Outcome {
+    holds(start.elapsed() < LONG / 2, "it is woken before its own timeout")
 }
 
 /// What a thread has come to.

@@ -29,7 +29,6 @@ pub(crate) const ASKED: &[&str] = &[
     "closing::a_dropped_stream_delivers_everything",
     "closing::a_half_closed_stream_is_answered",
     "closing::a_shutdown_of_both_ends_both",
-    "closing::a_shutdown_wakes_a_quiet_reader",
     "closing::the_end_stays_the_end",
     "closing::writing_after_a_shutdown_is_a_broken_pipe",
     "connecting::a_connect_timeout_of_zero_is_refused",

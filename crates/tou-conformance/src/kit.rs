@@ -177,6 +177,21 @@ pub(crate) fn meet<S: Stream>(one: &S, two: &S) -> Outcome {
     Ok(())
 }
 
+/// Uses a pair, and waits until nothing is due any more: whoever is woken from
+/// then on, is woken by somebody.
+pub(crate) fn quiet<D: Driver>(one: &D::Stream, two: &D::Stream) -> Outcome {
+    meet(one, two)?;
+    let sent = |stream: &D::Stream| stream.info().map(|info| info.counters.segments_sent);
+    loop {
+        let before = (sent(one)?, sent(two)?);
+        // Longer than any acknowledgment is delayed, or a probe waits.
+        thread::sleep(Duration::from_millis(250));
+        if (sent(one)?, sent(two)?) == before {
+            return Ok(());
+        }
+    }
+}
+
 /// A question and its answer, by a peer that echoes.
 pub(crate) fn round_trip<S: Stream>(stream: &S, question: &[u8]) -> Outcome {
     write_all(stream, question)?;

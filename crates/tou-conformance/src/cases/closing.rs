@@ -8,12 +8,12 @@ use std::thread;
 use tou_proto::State;
 use tou_udp::{Direction, Impairment};
 
-use crate::check::{Failure, Outcome, comes, fails, holds, joined, same, same_bytes};
+use crate::check::{Failure, Outcome, comes, fails, holds, joined, same, same_bytes, soon};
 use crate::clock::now;
 use crate::driver::{Driver, Listener, Setup, Socket, Stream};
 use crate::kit::{
-    LONG, MOMENT, Pair, fill, local, meet, mute, noise, nothing, patient, read_all, read_some,
-    write_all,
+    LONG, MOMENT, Pair, fill, local, meet, mute, noise, nothing, patient, quiet, read_all,
+    read_some, write_all,
 };
 
 topic! { "closing"
@@ -136,12 +136,13 @@ fn a_shutdown_wakes_who_waits<D: Driver>(driver: &D) -> Outcome {
         let readers = [(); 2].map(|()| scope.spawn(|| client.read(&mut [0])));
         let writer = scope.spawn(|| client.write(b"more"));
         thread::sleep(MOMENT);
+        let start = now();
         client.shutdown(Shutdown::Both)?;
         for reader in readers {
             same(joined(reader)??, 0)?;
         }
         fails(joined(writer)?, ErrorKind::BrokenPipe)?;
-        Ok::<_, Failure>(())
+        soon(start)
     })?;
     client.abort();
     drop(server);
@@ -150,15 +151,16 @@ fn a_shutdown_wakes_who_waits<D: Driver>(driver: &D) -> Outcome {
 
 fn a_shutdown_wakes_a_quiet_reader<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    meet(&client, &server)?;
+    quiet::<D>(&client, &server)?;
     thread::scope(|scope| {
         let readers = [(); 2].map(|()| scope.spawn(|| client.read(&mut [0])));
         thread::sleep(MOMENT);
+        let start = now();
         client.shutdown(Shutdown::Read)?;
         for reader in readers {
             same(joined(reader)??, 0)?;
         }
-        Ok::<_, Failure>(())
+        soon(start)
     })?;
     write_all(&client, b"!")?;
     same_bytes(&read_some(&server, 1)?, b"!")
@@ -450,10 +452,11 @@ fn closing_a_socket_ends_every_call<D: Driver>(driver: &D) -> Outcome {
         let reader = scope.spawn(|| server.read(&mut [0]));
         let acceptor = scope.spawn(|| listener.accept());
         thread::sleep(MOMENT);
+        let start = now();
         socket.close(LONG)?;
         fails(joined(reader)?, ErrorKind::NotConnected)?;
         fails(joined(acceptor)?, ErrorKind::NotConnected)?;
-        Ok::<_, Failure>(())
+        soon(start)
     })?;
     fails(server.write(b"x"), ErrorKind::NotConnected)?;
     fails(server.read(&mut [0]), ErrorKind::NotConnected)?;
@@ -469,9 +472,10 @@ fn closing_a_quiet_socket_ends_accept<D: Driver>(driver: &D) -> Outcome {
     thread::scope(|scope| {
         let acceptor = scope.spawn(|| listener.accept());
         thread::sleep(MOMENT);
+        let start = now();
         listener.socket().close(LONG)?;
         fails(joined(acceptor)?, ErrorKind::NotConnected)?;
-        Ok(())
+        soon(start)
     })
 }
 
