@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{Shutdown, UdpSocket};
 use std::thread;
 
 use tou_proto::{ConnectionError, EndpointConfig, Remote};
@@ -35,6 +35,7 @@ topic! { "connecting"
     accepted_streams_outlive_their_listener: "A stream goes on when the listener it came from is dropped.";
     simultaneous_open_makes_one_connection: "Two sides that connect to each other's ports at the same time get one connection.";
     a_socket_connects_to_its_own_listener: "Both ends of a connection may belong to one socket.";
+    a_stream_connects_to_itself: "A connection from a port to the same port, of one socket, has itself as its peer.";
     too_many_connections_are_refused: "A socket with as many connections as it may have opens no more, until one goes.";
     a_socket_made_elsewhere_is_taken_over: "A UDP socket that was bound before carries connections.";
 }
@@ -250,6 +251,22 @@ fn a_socket_connects_to_its_own_listener<D: Driver>(driver: &D) -> Outcome {
         outcome
     })?;
     drop((server, listener));
+    Ok(socket.close(LONG)?)
+}
+
+fn a_stream_connects_to_itself<D: Driver>(driver: &D) -> Outcome {
+    // Its own SYN is the peer's: simultaneous open (RFC 9293 §3.5).
+    let socket = driver.bind(local(), &Setup::default())?;
+    let own = port(1_000)?;
+    let how = Connect { local_port: Some(own), timeout: Some(LONG), config: None };
+    let remote = Remote { addr: socket.local_addr(), port: own };
+    let stream = socket.connect_with(remote, &how)?;
+    patient(&stream)?;
+    same((stream.local_port(), stream.peer_port()), (own, own))?;
+    round_trip(&stream, b"hello, me")?;
+    stream.shutdown(Shutdown::Write)?;
+    same(stream.read(&mut [0])?, 0)?;
+    drop(stream);
     Ok(socket.close(LONG)?)
 }
 

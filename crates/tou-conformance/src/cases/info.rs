@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use tou_proto::State;
 use tou_udp::{Direction, Impairment};
 
-use crate::check::{Outcome, comes, holds, same};
+use crate::check::{Outcome, comes, holds, same, same_bytes};
 use crate::driver::{Driver, Setup, Socket, Stream};
 use crate::kit::{Pair, configured, exchange, local, meet, mute, quick, read_some, write_all};
 
@@ -16,6 +16,7 @@ topic! { "info"
     queues_are_told: "Unread and unacknowledged octets are counted while they wait.";
     round_trips_are_measured: "The round trip is known after an exchange, and is not less than the network's.";
     retransmissions_are_counted: "What was lost and sent again is counted.";
+    a_stall_is_told: "A connection whose segments are not acknowledged is stalled, until one is.";
     connections_are_counted: "A socket knows how many connections it has.";
     strays_are_counted: "A segment for nobody is counted, and answered with a reset.";
 }
@@ -90,6 +91,19 @@ fn retransmissions_are_counted<D: Driver>(driver: &D) -> Outcome {
     client.socket().impair(Direction::Send, &Impairment::default())?;
     read_some(&server, 4)?;
     comes("the timeouts are over", || Ok(client.info()?.timeouts_in_a_row == 0))
+}
+
+fn a_stall_is_told<D: Driver>(driver: &D) -> Outcome {
+    let setup = configured(quick())?;
+    let Pair { client, server, .. } = Pair::with(driver, &setup, &setup)?;
+    meet(&client, &server)?;
+    holds(!client.info()?.is_stalled, "all is well")?;
+    mute::<D>(&client)?;
+    write_all(&client, b"lost")?;
+    comes("it is stalled", || Ok(client.info()?.is_stalled))?;
+    client.socket().impair(Direction::Send, &Impairment::default())?;
+    comes("it is stalled no longer", || Ok(!client.info()?.is_stalled))?;
+    same_bytes(&read_some(&server, 4)?, b"lost")
 }
 
 fn connections_are_counted<D: Driver>(driver: &D) -> Outcome {
