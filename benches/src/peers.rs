@@ -151,9 +151,13 @@ fn program(args: &Args) -> Vec<Event> {
 /// Who takes part in a measure.
 fn peers(measure: Measure) -> Vec<Peer> {
     let peers: &[Peer] = match measure {
-        Measure::Bulk => &[Peer::Tcp, Peer::UdpGso, Peer::Tou, Peer::TouLo],
-        Measure::Latency => &[Peer::Udp, Peer::UdpPoll, Peer::Tcp, Peer::Tou],
-        Measure::Connect | Measure::Streams | Measure::Idle => &[Peer::Tcp, Peer::Tou],
+        Measure::Bulk => {
+            &[Peer::Tcp, Peer::UdpGso, Peer::Tou, Peer::TouAsync, Peer::TouLo, Peer::TouAsyncLo]
+        }
+        Measure::Latency => &[Peer::Udp, Peer::UdpPoll, Peer::Tcp, Peer::Tou, Peer::TouAsync],
+        Measure::Connect | Measure::Streams | Measure::Idle => {
+            &[Peer::Tcp, Peer::Tou, Peer::TouAsync]
+        }
     };
     let quic: &[Peer] = &[
         #[cfg(feature = "quinn")]

@@ -18,6 +18,7 @@ use super::system;
 use super::transport::quic::Quic;
 use super::transport::tcp::Tcp;
 use super::transport::tou::Tou;
+use super::transport::tou_async::TouAsync;
 use super::transport::udp::{Blocking, Polling};
 use super::transport::udp_bulk::UdpBulk;
 use super::transport::{Options, Transport};
@@ -37,6 +38,10 @@ pub(crate) enum Peer {
     Tou,
     /// tou, with the MTU of the loopback interface.
     TouLo,
+    /// tou through its async driver, with an MTU of 1500.
+    TouAsync,
+    /// The same, with the MTU of the loopback interface.
+    TouAsyncLo,
     /// quinn.
     #[cfg(feature = "quinn")]
     Quinn,
@@ -45,7 +50,7 @@ pub(crate) enum Peer {
 impl Peer {
     fn options(self, measure: Measure) -> Options {
         Options {
-            mtu: (self == Self::Tou).then_some(1_500),
+            mtu: matches!(self, Self::Tou | Self::TouAsync).then_some(1_500),
             nodelay: matches!(measure, Measure::Latency | Measure::Connect),
         }
     }
@@ -80,6 +85,7 @@ pub(crate) fn play(side: &Side) -> io::Result<()> {
         Peer::UdpPoll => side.play::<Polling>(),
         Peer::UdpGso => side.play::<UdpBulk>(),
         Peer::Tou | Peer::TouLo => side.play::<Tou>(),
+        Peer::TouAsync | Peer::TouAsyncLo => side.play::<TouAsync>(),
         #[cfg(feature = "quinn")]
         Peer::Quinn => side.play::<Quic>(),
     }

@@ -8,6 +8,7 @@
 pub(crate) mod quic;
 pub(crate) mod tcp;
 pub(crate) mod tou;
+pub(crate) mod tou_async;
 pub(crate) mod udp;
 pub(crate) mod udp_bulk;
 
@@ -16,6 +17,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 use std::thread;
 
 /// One side of a transport: a socket, and what it needs to open connections.
@@ -130,6 +132,50 @@ pub(crate) fn run_blocking<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
         Poll::Pending => panic!("a blocking transport's future is not ready"),
+    }
+}
+
+/// What a side of a transport with listeners holds.
+#[derive(Debug)]
+pub(crate) enum Side<L> {
+    /// The server's address.
+    Client(SocketAddr),
+    Server(Arc<L>),
+}
+
+impl<L> Side<L> {
+    pub(crate) fn client(invitation: &str) -> io::Result<Self> {
+        let addr = invitation.parse();
+        addr.map(Self::Client).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    pub(crate) fn server(listener: L) -> Self {
+        Self::Server(Arc::new(listener))
+    }
+
+    /// For a client to connect to.
+    pub(crate) fn addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Client(addr) => Ok(*addr),
+            Self::Server(_) => Err(wrong_side()),
+        }
+    }
+
+    /// For a server to accept from.
+    pub(crate) fn listener(&self) -> io::Result<&L> {
+        match self {
+            Self::Client(_) => Err(wrong_side()),
+            Self::Server(listener) => Ok(listener),
+        }
+    }
+}
+
+impl<L> Clone for Side<L> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Client(addr) => Self::Client(*addr),
+            Self::Server(listener) => Self::Server(Arc::clone(listener)),
+        }
     }
 }
 

@@ -65,19 +65,16 @@
 //! Unix. Linux is where it is fast.
 #![forbid(unsafe_code)]
 
-mod builder;
 mod engine;
-mod error;
 mod hub;
 mod listener;
-mod options;
 mod shared;
 mod socket;
 mod stream;
 mod transfer;
 
-pub use self::builder::{Builder, default_connection_config};
 pub use self::engine::{DriverCounters, Ready};
 pub use self::listener::{Incoming, TouListener};
-pub use self::socket::{ConnectOptions, TouSocket};
+pub use self::socket::{Builder, TouSocket};
 pub use self::stream::TouStream;
+pub use tou_udp::driver::{ConnectOptions, default_connection_config};

@@ -10,11 +10,10 @@ use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
 use tou_proto::{ListenerId, Port};
+use tou_udp::driver::{Timeout, error};
 
 use crate::engine::{Hook, Ready};
-use crate::error;
 use crate::hub::Interest;
-use crate::options::Timeout;
 use crate::shared::Shared;
 use crate::socket::TouSocket;
 use crate::stream::TouStream;

@@ -9,13 +9,10 @@ use std::io;
 use std::sync::Arc;
 
 use tou_proto::{ConnectionConfig, Port};
+use tou_udp::driver::{Patience, port_of};
 
 use crate::engine::{Background, Engine};
-use crate::error;
 use crate::hub::{Hub, Interest};
-
-/// How many times the close timeout a drop waits at most, should peers answer.
-const PATIENCE: u32 = 12;
 
 /// A socket, as its handles share it.
 #[derive(Debug)]
@@ -60,25 +57,15 @@ impl Shared {
 }
 
 impl Drop for Shared {
-    /// Waits for as long as there are answers, within [`PATIENCE`]: a slow peer
-    /// gets everything, a dead one is not waited for. Whoever wants to know how
-    /// it ended calls [`Shared::close`].
+    /// Whoever wants to know how it ended calls [`Shared::close`].
     fn drop(&mut self) {
         // No stream is held any more: who answers now answers a dropped one.
         let heard = || self.engine().look(|hub| hub.endpoint().counters().datagrams_received);
-        let mut before = heard();
-        for _ in 0..PATIENCE {
-            if !matches!(self.drain(self.close_timeout), Ok(false)) {
-                return;
-            }
-            if core::mem::replace(&mut before, heard()) == before {
+        let mut patience = Patience::new(self.close_timeout);
+        while let Some(time) = patience.next(heard()) {
+            if !matches!(self.drain(time), Ok(false)) {
                 return;
             }
         }
     }
-}
-
-/// The TCP port that is the same as the UDP port of `addr`.
-pub(crate) fn port_of(addr: SocketAddr) -> io::Result<Port> {
-    Port::new(addr.port()).ok_or_else(|| error::connect(tou_proto::ConnectError::InvalidAddress))
 }

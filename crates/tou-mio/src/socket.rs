@@ -1,6 +1,6 @@
 //! One UDP port, and the connections that go through it.
 
-use core::net::{SocketAddr, SocketAddrV6};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::fmt;
 use std::io;
@@ -8,19 +8,14 @@ use std::net::{ToSocketAddrs, UdpSocket as StdSocket};
 use std::sync::Arc;
 
 use tou_proto::{ConnectionConfig, EndpointCounters, Port, Remote};
+use tou_udp::driver::{BACKLOG, ConnectOptions, FromSetup, Setup, error, port_of};
 use tou_udp::{Direction, Impairment, ImpairmentStats, SocketStats};
 
-use crate::builder::{Builder, no_address};
-use crate::engine::DriverCounters;
-use crate::error;
-use crate::hub::{Interest, Opening};
+use crate::engine::{DriverCounters, Engine};
+use crate::hub::{Hub, Interest, Opening};
 use crate::listener::TouListener;
-use crate::shared::{Shared, port_of};
+use crate::shared::Shared;
 use crate::stream::TouStream;
-
-/// Connections that may be opened by peers and not yet accepted, unless it is
-/// said otherwise.
-const BACKLOG: usize = 1_024;
 
 /// A UDP socket that carries any number of TCP connections, both those that it
 /// opens and those that it accepts.
@@ -34,49 +29,38 @@ pub struct TouSocket {
     shared: Arc<Shared>,
 }
 
-/// How a connection is opened, where that is not as usual.
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct ConnectOptions {
-    local_port: Option<Port>,
-    config: Option<Arc<ConnectionConfig>>,
-    timeout: Option<Duration>,
-}
+/// Builds a [`TouSocket`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tou_mio::{TouSocket, default_connection_config};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = default_connection_config().with_nodelay(true).build()?;
+/// let socket = TouSocket::builder()
+///     .with_connection(connection)
+///     .with_close_timeout(Duration::from_secs(1))
+///     .bind("0.0.0.0:4000")?;
+/// # Ok(())
+/// # }
+/// ```
+pub type Builder = tou_udp::driver::Builder<TouSocket>;
 
-impl ConnectOptions {
-    /// The usual way.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// This side's TCP port. Two sides that connect to each other's given
-    /// ports open simultaneously (RFC 9293 §3.5), as peers do that punch holes.
-    /// A SYN that arrives before this side connects is refused, unless
-    /// `EndpointConfigBuilder::with_stray_replies_per_second(0)` keeps it
-    /// silent. Default: an ephemeral port.
-    pub fn with_local_port(mut self, port: Port) -> Self {
-        self.local_port = Some(port);
-        self
-    }
-
-    /// The connection's configuration. Default: the socket's.
-    pub fn with_config(mut self, config: Arc<ConnectionConfig>) -> Self {
-        self.config = Some(config);
-        self
-    }
-
-    /// How long to wait for the connection. Default: as long as its
-    /// configuration says.
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
+impl FromSetup for TouSocket {
+    fn from_setup(Setup { pump, connection, close_timeout }: Setup) -> io::Result<Self> {
+        let local_addr = pump.socket().local_addr();
+        let descriptor = pump.socket().as_std().try_clone()?;
+        let clock = pump.clock();
+        let background = Engine::start(Hub::new(pump), &descriptor, clock)?;
+        let shared = Shared { background, local_addr, connection, close_timeout };
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
 impl TouSocket {
     /// A builder that holds the defaults.
     pub fn builder() -> Builder {
-        Builder::new()
+        Builder::default()
     }
 
     /// Opens a UDP socket, bound to the first of `addr`'s addresses that can be
@@ -95,10 +79,6 @@ impl TouSocket {
     /// The system's.
     pub fn from_udp(socket: StdSocket) -> io::Result<Self> {
         Self::builder().from_udp(socket)
-    }
-
-    pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn from_shared(shared: &Arc<Shared>) -> Self {
@@ -153,7 +133,7 @@ impl TouSocket {
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.unwrap_or_else(no_address))
+        Err(failure.unwrap_or_else(error::no_address))
     }
 
     /// Connects to `remote` in a way that is not the usual one.
@@ -163,7 +143,7 @@ impl TouSocket {
     /// connected to `remote` already.
     pub fn connect_with(&self, remote: Remote, options: &ConnectOptions) -> io::Result<TouStream> {
         let stream = self.start_connect(remote, options)?;
-        let deadline = options.timeout.map(|timeout| self.shared.engine().now() + timeout);
+        let deadline = options.timeout().map(|timeout| self.shared.engine().now() + timeout);
         let conn = stream.id();
         let opening =
             self.shared.engine().wait_for(Interest::Write(conn), deadline, |hub, _| {
@@ -187,23 +167,15 @@ impl TouSocket {
     /// # Errors
     /// As [`TouSocket::connect_with`], as far as it fails at once.
     pub fn start_connect(&self, remote: Remote, options: &ConnectOptions) -> io::Result<TouStream> {
-        let remote = Remote { addr: canonical(remote.addr), ..remote };
-        if remote.addr.is_ipv6() && self.local_addr().is_ipv4() {
-            let message = "an IPv4 socket cannot reach an IPv6 address";
-            return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, message));
-        }
-        let config = options.config.clone().or_else(|| self.shared.connection.clone());
-        let (conn, port) = self.shared.engine().call(|hub, now, _| {
+        let (conn, remote, port) = self.shared.engine().call(|hub, now, _| {
             if hub.is_closed() {
                 return Err(error::closed());
             }
-            let conn = hub
-                .endpoint()
-                .connect(now, remote, options.local_port, config)
-                .map_err(error::connect)?;
-            hub.seat_stream(conn);
-            let addresses = hub.endpoint().addresses(conn);
-            Ok((conn, addresses.map_or(remote.port, |(_, port)| port)))
+            let ends = (self.shared.local_addr, remote);
+            let opened =
+                options.open(hub.endpoint(), now, ends, self.shared.connection.as_ref())?;
+            hub.seat_stream(opened.0);
+            Ok(opened)
         })?;
         Ok(TouStream::new(Arc::clone(&self.shared), conn, remote, port))
     }
@@ -277,23 +249,12 @@ impl TouSocket {
     /// outlive such an error, or time out.
     #[must_use]
     pub fn take_error(&self) -> Option<io::Error> {
-        self.shared.engine().look(crate::hub::Hub::take_socket_error)
+        self.shared.engine().look(Hub::take_socket_error)
     }
 }
 
 impl fmt::Debug for TouSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TouSocket").field("local_addr", &self.local_addr()).finish()
-    }
-}
-
-/// `addr` as datagrams from there will be said to come from: plain IPv4 rather
-/// than IPv4-mapped IPv6, and no flow label.
-fn canonical(addr: SocketAddr) -> SocketAddr {
-    match addr {
-        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() => {
-            SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()))
-        }
-        _ => SocketAddr::new(addr.ip().to_canonical(), addr.port()),
     }
 }

@@ -14,14 +14,12 @@ use tou_proto::{
     ConnId, ConnectionInfo, Endpoint, Instant, Keepalive, Port, Remote, SetOptionError,
     UnknownConnection,
 };
+use tou_udp::driver::{ConnectOptions, Linger, Timeout, error, port_of, wildcard_for};
 
-use crate::builder::{no_address, wildcard_for};
 use crate::engine::{Engine, Hook, Ready};
-use crate::error;
 use crate::hub::{Hub, Interest};
-use crate::options::{Linger, Timeout};
-use crate::shared::{Shared, port_of};
-use crate::socket::{ConnectOptions, TouSocket};
+use crate::shared::Shared;
+use crate::socket::TouSocket;
 
 /// A TCP connection over UDP, with the interface of [`std::net::TcpStream`].
 ///
@@ -61,7 +59,7 @@ impl TouStream {
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.unwrap_or_else(no_address))
+        Err(failure.unwrap_or_else(error::no_address))
     }
 
     /// The same for one address, in `timeout` at most.

@@ -5,10 +5,9 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 
 use bytes::Bytes;
 use tou_proto::{ConnId, Endpoint, Instant, ReadError, WriteError};
+use tou_udp::driver::{Timeout, error};
 
-use crate::error;
 use crate::hub::{Hub, Interest};
-use crate::options::Timeout;
 use crate::stream::TouStream;
 
 impl TouStream {

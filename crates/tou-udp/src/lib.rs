@@ -8,7 +8,8 @@
 //! touches another. [`Pump`] moves batches between it and anything that
 //! implements [`tou_proto::DatagramMachine`], and says when it wants to be
 //! called again; how to wait is its caller's affair. [`Impairment`] makes a
-//! good network bad, from a seed, for tests.
+//! good network bad, from a seed, for tests. [`driver`] has what drivers of
+//! streams have in common.
 //!
 //! A whole driver, that waits by sleeping:
 //!
@@ -44,6 +45,7 @@ mod addr;
 mod buffers;
 mod clock;
 mod datagram;
+pub mod driver;
 mod errqueue;
 mod impair;
 mod observe;

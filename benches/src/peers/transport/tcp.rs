@@ -1,23 +1,15 @@
 //! The kernel's TCP, through `std::net`.
 
-use core::net::SocketAddr;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 
-use super::{ANY_PORT, Options, Stream, Transport, parse_addr, wrong_side};
+use super::{ANY_PORT, Options, Side, Stream, Transport};
 
 /// Kernel TCP.
 #[derive(Clone, Debug)]
 pub(crate) struct Tcp {
-    side: Side,
+    side: Side<TcpListener>,
     nodelay: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Side {
-    Client(SocketAddr),
-    Server(Arc<TcpListener>),
 }
 
 impl Tcp {
@@ -33,22 +25,19 @@ impl Transport for Tcp {
     fn server(options: &Options) -> io::Result<(Self, String)> {
         let listener = TcpListener::bind(ANY_PORT)?;
         let invitation = listener.local_addr()?.to_string();
-        let side = Side::Server(Arc::new(listener));
-        Ok((Self { side, nodelay: options.nodelay }, invitation))
+        Ok((Self { side: Side::server(listener), nodelay: options.nodelay }, invitation))
     }
 
     fn client(options: &Options, invitation: &str) -> io::Result<Self> {
-        Ok(Self { side: Side::Client(parse_addr(invitation)?), nodelay: options.nodelay })
+        Ok(Self { side: Side::client(invitation)?, nodelay: options.nodelay })
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
-        let Side::Client(addr) = self.side else { return Err(wrong_side()) };
-        self.prepared(TcpStream::connect(addr)?)
+        self.prepared(TcpStream::connect(self.side.addr()?)?)
     }
 
     async fn accept(&self) -> io::Result<TcpStream> {
-        let Side::Server(listener) = &self.side else { return Err(wrong_side()) };
-        self.prepared(listener.accept()?.0)
+        self.prepared(self.side.listener()?.accept()?.0)
     }
 }
 

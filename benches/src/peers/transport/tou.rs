@@ -1,64 +1,60 @@
 //! tou, through its blocking driver and with its defaults.
 
-use core::net::SocketAddr;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::sync::Arc;
 
-use tou_mio::{TouListener, TouSocket, TouStream, default_connection_config};
+use tou_mio::{TouListener, TouSocket, TouStream};
 use tou_proto::EndpointConfig;
+use tou_udp::SocketStats;
+use tou_udp::driver::{Builder, FromSetup, default_connection_config};
 
-use super::{ANY_PORT, Options, SocketUse, Stream, Transport, parse_addr, wrong_side};
+use super::{ANY_PORT, Options, Side, SocketUse, Stream, Transport};
 
 /// tou: all connections through one socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Tou {
     socket: TouSocket,
-    side: Side,
-}
-
-#[derive(Clone, Debug)]
-enum Side {
-    Client(SocketAddr),
-    Server(Arc<TouListener>),
+    side: Side<TouListener>,
 }
 
 impl Transport for Tou {
     type Stream = TouStream;
 
     fn server(options: &Options) -> io::Result<(Self, String)> {
-        let socket = open(options)?;
-        let listener = socket.listen()?;
-        let invitation = listener.local_addr()?.to_string();
-        Ok((Self { socket, side: Side::Server(Arc::new(listener)) }, invitation))
+        let socket: TouSocket = open(options)?;
+        let invitation = socket.local_addr().to_string();
+        Ok((Self { side: Side::server(socket.listen()?), socket }, invitation))
     }
 
     fn client(options: &Options, invitation: &str) -> io::Result<Self> {
-        Ok(Self { socket: open(options)?, side: Side::Client(parse_addr(invitation)?) })
+        Ok(Self { socket: open(options)?, side: Side::client(invitation)? })
     }
 
     async fn connect(&self) -> io::Result<TouStream> {
-        let Side::Client(addr) = self.side else { return Err(wrong_side()) };
-        self.socket.connect(addr)
+        self.socket.connect(self.side.addr()?)
     }
 
     async fn accept(&self) -> io::Result<TouStream> {
-        let Side::Server(listener) = &self.side else { return Err(wrong_side()) };
-        Ok(listener.accept()?.0)
+        Ok(self.side.listener()?.accept()?.0)
     }
 
     fn socket_use(&self) -> Option<SocketUse> {
-        let stats = self.socket.socket_stats();
-        let mean = |datagrams: u64, batches: u64| datagrams as f64 / batches.max(1) as f64;
-        Some(SocketUse {
-            sent_per_call: mean(stats.datagrams_sent, stats.batches_sent.total()),
-            received_per_call: mean(stats.datagrams_received, stats.batches_received.total()),
-            octets_sent: stats.bytes_sent as f64,
-        })
+        Some(socket_use(&self.socket.socket_stats()))
     }
 }
 
-fn open(options: &Options) -> io::Result<TouSocket> {
+/// How either driver's socket was used.
+pub(super) fn socket_use(stats: &SocketStats) -> SocketUse {
+    let mean = |datagrams: u64, batches: u64| datagrams as f64 / batches.max(1) as f64;
+    SocketUse {
+        sent_per_call: mean(stats.datagrams_sent, stats.batches_sent.total()),
+        received_per_call: mean(stats.datagrams_received, stats.batches_received.total()),
+        octets_sent: stats.bytes_sent as f64,
+    }
+}
+
+/// A socket of either driver.
+pub(super) fn open<S: FromSetup>(options: &Options) -> io::Result<S> {
     let connection = default_connection_config()
         .with_nodelay(options.nodelay)
         .build()
@@ -68,7 +64,7 @@ fn open(options: &Options) -> io::Result<TouSocket> {
         endpoint = endpoint.with_mtu(mtu);
     }
     let endpoint = endpoint.build().map_err(io::Error::other)?;
-    TouSocket::builder().with_endpoint(endpoint).bind(ANY_PORT)
+    Builder::default().with_endpoint(endpoint).bind(ANY_PORT)
 }
 
 impl Stream for TouStream {

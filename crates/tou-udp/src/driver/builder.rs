@@ -1,20 +1,21 @@
-//! How a socket is made: everything that is decided once, before there is one.
+//! How a driver's socket is made: everything that is decided once, before there
+//! is one. It does not know what the driver makes of it.
 
-use core::net::SocketAddr;
+use core::fmt;
+use core::marker::PhantomData;
 use core::time::Duration;
-use std::fmt;
 use std::io;
 use std::net::{ToSocketAddrs, UdpSocket as StdSocket};
 use std::sync::Arc;
 
 use tou_proto::{ConnectionConfig, ConnectionConfigBuilder, Endpoint, EndpointConfig, Keepalive};
-use tou_udp::{Clock, Direction, Impairment, Observer, Pump, SocketOptions, UdpSocket};
 
-use crate::engine::Engine;
-use crate::error;
-use crate::hub::Hub;
-use crate::shared::Shared;
-use crate::socket::TouSocket;
+use super::error;
+use crate::clock::Clock;
+use crate::impair::{Direction, Impairment};
+use crate::observe::{Observer, PumpEvent};
+use crate::pump::Pump;
+use crate::socket::{SocketOptions, UdpSocket};
 
 /// How long the last handle waits for an answer to what was written, unless it
 /// is said otherwise: a few retransmissions on any path where people wait.
@@ -37,23 +38,30 @@ pub fn default_connection_config() -> ConnectionConfigBuilder {
     ConnectionConfig::builder().with_user_timeout(USER_TIMEOUT).with_keepalive(Some(KEEPALIVE))
 }
 
-/// Builds a [`TouSocket`].
-///
-/// ```no_run
-/// use std::time::Duration;
-/// use tou_mio::{TouSocket, default_connection_config};
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let connection = default_connection_config().with_nodelay(true).build()?;
-/// let socket = TouSocket::builder()
-///     .with_connection(connection)
-///     .with_close_timeout(Duration::from_secs(1))
-///     .bind("0.0.0.0:4000")?;
-/// # Ok(())
-/// # }
-/// ```
+/// What a driver starts with.
+#[derive(Debug)]
+pub struct Setup {
+    /// The UDP socket and the endpoint, tied together.
+    pub pump: Pump<Endpoint>,
+    /// For connections that name no configuration of their own; `None` leaves
+    /// it to the endpoint.
+    pub connection: Option<Arc<ConnectionConfig>>,
+    /// How long the drop of the last handle waits for an answer.
+    pub close_timeout: Duration,
+}
+
+/// A driver's socket, which a [`Builder`] builds.
+pub trait FromSetup: Sized {
+    /// Sets the driver going.
+    ///
+    /// # Errors
+    /// The system's, when no thread or descriptor is left.
+    fn from_setup(setup: Setup) -> io::Result<Self>;
+}
+
+/// Builds the socket `S` of a driver.
 #[must_use]
-pub struct Builder {
+pub struct Builder<S> {
     endpoint: Option<Arc<EndpointConfig>>,
     connection: Option<Arc<ConnectionConfig>>,
     seed: Option<[u8; 32]>,
@@ -61,10 +69,12 @@ pub struct Builder {
     impairments: Vec<(Direction, Impairment)>,
     observer: Option<Box<dyn Observer + Send>>,
     close_timeout: Duration,
+    builds: PhantomData<fn() -> S>,
 }
 
-impl Builder {
-    pub(crate) fn new() -> Self {
+impl<S> Default for Builder<S> {
+    /// Each default is explained at the method that changes it.
+    fn default() -> Self {
         Self {
             endpoint: None,
             connection: None,
@@ -73,9 +83,12 @@ impl Builder {
             impairments: Vec::new(),
             observer: None,
             close_timeout: CLOSE_TIMEOUT,
+            builds: PhantomData,
         }
     }
+}
 
+impl<S: FromSetup> Builder<S> {
     /// The endpoint's configuration. Its connections are configured as it says,
     /// unless [`Builder::with_connection`] is used too. Default: the core's.
     pub fn with_endpoint(mut self, config: Arc<EndpointConfig>) -> Self {
@@ -132,7 +145,7 @@ impl Builder {
     /// # Errors
     /// The system's, when there is none, or no thread or descriptor is left;
     /// `InvalidInput` for an impairment out of range.
-    pub fn bind(self, addr: impl ToSocketAddrs) -> io::Result<TouSocket> {
+    pub fn bind(self, addr: impl ToSocketAddrs) -> io::Result<S> {
         let mut failure = None;
         for addr in addr.to_socket_addrs()? {
             match UdpSocket::bind(addr, &self.options) {
@@ -140,7 +153,7 @@ impl Builder {
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.unwrap_or_else(no_address))
+        Err(failure.unwrap_or_else(error::no_address))
     }
 
     /// Takes over a UDP socket that was bound elsewhere, perhaps after a hole
@@ -149,12 +162,12 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::bind`].
-    pub fn from_udp(self, socket: StdSocket) -> io::Result<TouSocket> {
+    pub fn from_udp(self, socket: StdSocket) -> io::Result<S> {
         let socket = UdpSocket::from_std(socket, &self.options)?;
         self.start(socket)
     }
 
-    fn start(self, socket: UdpSocket) -> io::Result<TouSocket> {
+    fn start(self, socket: UdpSocket) -> io::Result<S> {
         let seed = match self.seed {
             Some(seed) => seed,
             None => os_seed()?,
@@ -164,26 +177,19 @@ impl Builder {
             (connection, _) => connection,
         };
         let endpoint = Endpoint::new(self.endpoint.unwrap_or_default(), seed);
-        let local_addr = socket.local_addr();
-        let descriptor = socket.as_std().try_clone()?;
-        let clock = Clock::start();
-        let mut pump = Pump::new(socket, endpoint, clock);
+        let mut pump = Pump::new(socket, endpoint, Clock::start());
         for (direction, impairment) in &self.impairments {
             pump.impair(*direction, impairment)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         }
         if let Some(mut observer) = self.observer {
-            pump.set_observer(move |now, event: tou_udp::PumpEvent<'_>| {
-                observer.observe(now, event);
-            });
+            pump.set_observer(move |now, event: PumpEvent<'_>| observer.observe(now, event));
         }
-        let background = Engine::start(Hub::new(pump), &descriptor, clock)?;
-        let close_timeout = self.close_timeout;
-        Ok(TouSocket::new(Shared { background, local_addr, connection, close_timeout }))
+        S::from_setup(Setup { pump, connection, close_timeout: self.close_timeout })
     }
 }
 
-impl fmt::Debug for Builder {
+impl<S> fmt::Debug for Builder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("endpoint", &self.endpoint)
@@ -193,16 +199,6 @@ impl fmt::Debug for Builder {
             .field("close_timeout", &self.close_timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// A wildcard address to reach `peer` from.
-pub(crate) fn wildcard_for(peer: SocketAddr) -> SocketAddr {
-    if peer.is_ipv4() { SocketAddr::from(([0; 4], 0)) } else { SocketAddr::from(([0_u16; 8], 0)) }
-}
-
-/// A name stood for no address at all.
-pub(crate) fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "no address to use")
 }
 
 fn os_seed() -> io::Result<[u8; 32]> {

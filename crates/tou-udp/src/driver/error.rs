@@ -10,7 +10,9 @@ use tou_proto::{
     ConfigError, ConnectError, ConnectionError, ListenError, ReadError, SetOptionError, WriteError,
 };
 
-pub(crate) fn connection(error: ConnectionError) -> io::Error {
+/// Of a connection that has ended, or never came about.
+#[must_use]
+pub fn connection(error: ConnectionError) -> io::Error {
     let kind = match error {
         ConnectionError::Refused => ErrorKind::ConnectionRefused,
         ConnectionError::Reset => ErrorKind::ConnectionReset,
@@ -22,7 +24,9 @@ pub(crate) fn connection(error: ConnectionError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-pub(crate) fn read(error: ReadError) -> io::Error {
+/// Of a read.
+#[must_use]
+pub fn read(error: ReadError) -> io::Error {
     match error {
         ReadError::WouldBlock => ErrorKind::WouldBlock.into(),
         ReadError::Closed(error) => connection(error),
@@ -31,7 +35,9 @@ pub(crate) fn read(error: ReadError) -> io::Error {
     }
 }
 
-pub(crate) fn write(error: WriteError) -> io::Error {
+/// Of a write.
+#[must_use]
+pub fn write(error: WriteError) -> io::Error {
     match error {
         WriteError::WouldBlock => ErrorKind::WouldBlock.into(),
         WriteError::Shutdown => io::Error::new(ErrorKind::BrokenPipe, error),
@@ -41,7 +47,9 @@ pub(crate) fn write(error: WriteError) -> io::Error {
     }
 }
 
-pub(crate) fn connect(error: ConnectError) -> io::Error {
+/// Of a connect that fails at once.
+#[must_use]
+pub fn connect(error: ConnectError) -> io::Error {
     let kind = match error {
         ConnectError::TooManyConnections => ErrorKind::QuotaExceeded,
         ConnectError::NoFreePort => ErrorKind::AddrNotAvailable,
@@ -52,15 +60,21 @@ pub(crate) fn connect(error: ConnectError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-pub(crate) fn listen(error: ListenError) -> io::Error {
+/// Of a port that cannot be listened on.
+#[must_use]
+pub fn listen(error: ListenError) -> io::Error {
     io::Error::new(ErrorKind::AddrInUse, error)
 }
 
-pub(crate) fn config(error: ConfigError) -> io::Error {
+/// Of a value that no configuration takes.
+#[must_use]
+pub fn config(error: ConfigError) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, error)
 }
 
-pub(crate) fn option(error: SetOptionError) -> io::Error {
+/// Of an option that was not changed.
+#[must_use]
+pub fn option(error: SetOptionError) -> io::Error {
     match error {
         SetOptionError::Config(error) => config(error),
         _ => closed(),
@@ -68,12 +82,20 @@ pub(crate) fn option(error: SetOptionError) -> io::Error {
 }
 
 /// The socket, or the stream's place in it, is closed.
-pub(crate) fn closed() -> io::Error {
+#[must_use]
+pub fn closed() -> io::Error {
     io::Error::new(ErrorKind::NotConnected, "the socket was closed")
 }
 
 /// There was nothing to do at once, or within the caller's own timeout: Unix
 /// sockets say the same to both.
-pub(crate) fn would_block() -> io::Error {
+#[must_use]
+pub fn would_block() -> io::Error {
     ErrorKind::WouldBlock.into()
+}
+
+/// A name stood for no address at all.
+#[must_use]
+pub fn no_address() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "no address to use")
 }

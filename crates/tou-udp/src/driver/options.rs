@@ -9,15 +9,17 @@ use std::io;
 
 /// A timeout that can be changed while it is in use.
 #[derive(Debug, Default)]
-pub(crate) struct Timeout {
+pub struct Timeout {
     /// Nanoseconds; zero stands for none.
     nanos: AtomicU64,
 }
 
 impl Timeout {
+    /// Changes it; `None` for no limit.
+    ///
     /// # Errors
     /// `InvalidInput` for a timeout of zero, as std has it.
-    pub(crate) fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
         let nanos = match timeout {
             None => 0,
             Some(Duration::ZERO) => {
@@ -30,7 +32,9 @@ impl Timeout {
         Ok(())
     }
 
-    pub(crate) fn get(&self) -> Option<Duration> {
+    /// What was set last.
+    #[must_use]
+    pub fn get(&self) -> Option<Duration> {
         match self.nanos.load(Relaxed) {
             0 => None,
             nanos => Some(Duration::from_nanos(nanos)),
@@ -40,20 +44,23 @@ impl Timeout {
 
 /// What happens to unsent data when the last handle is dropped.
 #[derive(Debug)]
-pub(crate) struct Linger {
+pub struct Linger {
     /// Nanoseconds to wait; all ones: not to wait.
     nanos: AtomicU64,
 }
 
 impl Linger {
-    pub(crate) fn set(&self, linger: Option<Duration>) {
+    /// Changes it: `None` not to wait, zero for a reset.
+    pub fn set(&self, linger: Option<Duration>) {
         let nanos = linger.map_or(u64::MAX, |linger| {
             u64::try_from(linger.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX - 1)
         });
         self.nanos.store(nanos, Relaxed);
     }
 
-    pub(crate) fn get(&self) -> Option<Duration> {
+    /// What was set last.
+    #[must_use]
+    pub fn get(&self) -> Option<Duration> {
         match self.nanos.load(Relaxed) {
             u64::MAX => None,
             nanos => Some(Duration::from_nanos(nanos)),
