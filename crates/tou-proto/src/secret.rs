@@ -24,31 +24,28 @@ pub(crate) enum Purpose {
     Table = 4,
     /// Limits of answers to strays.
     StrayLimit = 5,
+    /// SYN cookies.
+    SynCookie = 6,
 }
 
-/// The keys of an endpoint.
+/// How many purposes there are.
+const PURPOSES: usize = 6;
+const _: () = assert!(Purpose::SynCookie as usize == PURPOSES);
+
+/// The keys of an endpoint, one for each purpose: the first has number one.
 #[derive(Clone)]
 pub(crate) struct Secret {
-    keys: [[u8; 16]; 2],
+    keys: [[u8; 16]; PURPOSES],
 }
 
 impl Secret {
     pub(crate) fn new(seed: &[u8; 32]) -> Self {
-        let mut keys = [[0; 16]; 2];
-        keys[0].copy_from_slice(&seed[..16]);
-        keys[1].copy_from_slice(&seed[16..]);
-        Self { keys }
+        Self { keys: core::array::from_fn(|index| derive(seed, index + 1)) }
     }
 
     /// The 16-byte key for `purpose`.
     pub(crate) fn key(&self, purpose: Purpose) -> [u8; 16] {
-        let mut key = [0; 16];
-        for (half, seed) in key.chunks_exact_mut(8).zip(&self.keys) {
-            let mut hasher = SipHasher24::new_with_key(seed);
-            hasher.write(&[purpose as u8]);
-            half.copy_from_slice(&hasher.finish().to_be_bytes());
-        }
-        key
+        self.keys[purpose as usize - 1]
     }
 
     /// 64 bits that only a holder of the seed can foretell from `input`.
@@ -57,6 +54,20 @@ impl Secret {
         hasher.write(input);
         hasher.finish()
     }
+}
+
+/// The key for the purpose with this number. Each half of the seed keys half of
+/// it.
+#[expect(clippy::cast_possible_truncation, reason = "there are few purposes")]
+fn derive(seed: &[u8; 32], purpose: usize) -> [u8; 16] {
+    let mut key = [0; 16];
+    let (seeds, _) = seed.as_chunks::<16>();
+    for (half, seed) in key.chunks_exact_mut(8).zip(seeds) {
+        let mut hasher = SipHasher24::new_with_key(seed);
+        hasher.write(&[purpose as u8]);
+        half.copy_from_slice(&hasher.finish().to_be_bytes());
+    }
+    key
 }
 
 impl fmt::Debug for Secret {

@@ -152,10 +152,32 @@ pub struct EndpointCounters {
     pub resets_sent: u64,
     /// Answers to stray segments not sent because of their limit.
     pub stray_replies_suppressed: u64,
-    /// SYNs dropped because a listener's queues were full.
+    /// SYNs dropped because their listener had a full queue of connections to
+    /// accept, or because they could not be remembered and cookies are off.
     pub syns_dropped: u64,
-    /// SYNs dropped because the endpoint had no room for a connection.
+    /// SYNs, and acknowledgments that would have made a connection, dropped because
+    /// the endpoint had no room for one.
     pub connections_refused: u64,
+    /// SYNs that could not be remembered: the SYN cache, or their listener's part
+    /// of it, was full.
+    pub syn_cache_overflows: u64,
+    /// SYNs answered with a cookie.
+    pub syn_cookies_sent: u64,
+    /// Connections made from a cookie that came back.
+    pub syn_cookies_accepted: u64,
+    /// Acknowledgments that came to a listener while cookies were out, and held
+    /// none.
+    pub syn_cookies_rejected: u64,
+    /// Answers to SYNs sent again after a timeout.
+    pub syn_acks_retransmitted: u64,
+    /// Handshakes given up because their acknowledgment did not come.
+    pub handshakes_timed_out: u64,
+    /// Acknowledgments that would have made a connection, dropped because the queue
+    /// of connections to accept was full.
+    pub accept_queue_overflows: u64,
+    /// Answers to segments for an incomplete handshake not sent because of their
+    /// limit.
+    pub handshake_replies_suppressed: u64,
     /// Segments for a live connection that came from another UDP address or
     /// port, and were dropped.
     pub wrong_path: u64,

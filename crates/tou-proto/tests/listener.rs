@@ -157,7 +157,8 @@ fn backlog_tells_who_is_in_it() {
 #[test]
 fn half_open_connections_count_and_are_given_up() {
     let config = presets::plain_builder().with_connect_timeout(Duration::from_secs(10)).build();
-    let mut script = Script::with_connection(config.unwrap());
+    let config = EndpointConfig::builder().with_connection(config.unwrap()).with_syn_cookies(false);
+    let mut script = Script::new(config.build().unwrap());
     script.listen(1);
     let first = syn_from(&mut script, 1);
     script.inject(first);
@@ -233,7 +234,7 @@ fn listener_has_a_configuration_of_its_own() {
     let small = ConnectionConfig::builder().with_max_mss(600).build().unwrap();
     let (_, endpoint) = script.host.endpoint_mut();
     endpoint.listen(port(Script::SERVER_PORT), 1, Some(small)).unwrap();
-    script.inject(syn(0));
+    script.inject(syn(0).mss(1_000));
     script.expect(syn_ack(0, 1).mss(600));
 }
 

@@ -47,7 +47,8 @@ fn syn_and_the_first_segment_after_it_tell_the_peer() {
 
     let mut script = Script::with_connection(on());
     script.listen(1);
-    script.inject(syn(0).mss(1_000));
+    // An answer to a SYN is no longer than the SYN.
+    script.inject(syn(0).mss(1_000).uto(120));
     script.expect(syn_ack(0, 1).uto(150));
     script.inject(ack(1, 1));
     script.expect_nothing();

@@ -14,6 +14,7 @@ use crate::run::{self, Settings};
 pub(super) struct EndpointFacts {
     mtu: u16,
     time_wait: Duration,
+    cookies: Cookies,
 }
 
 /// UDP's header, which a script that thinks of plain TCP does not count.
@@ -30,7 +31,7 @@ const LARGEST_BUFFER: u64 = 1 << 30;
 
 impl Default for EndpointFacts {
     fn default() -> Self {
-        Self { mtu: 1_500, time_wait: Duration::from_secs(60) }
+        Self { mtu: 1_500, time_wait: Duration::from_secs(60), cookies: Cookies::WhenFull }
     }
 }
 
@@ -46,19 +47,21 @@ impl EndpointFacts {
         if settings.ecn == EcnUse::Active {
             return Err("ECN (RFC 3168)".to_owned());
         }
-        if settings.cookies == Cookies::Always {
-            return Err("SYN cookies without a SYN cache".to_owned());
-        }
         let mtu = settings.mtu.saturating_add(UDP_HEADER.saturating_sub(settings.overhead));
-        Ok(Self { mtu: mtu.max(LEAST_MTU), time_wait: settings.time_wait })
+        let Settings { time_wait, cookies, .. } = *settings;
+        Ok(Self { mtu: mtu.max(LEAST_MTU), time_wait, cookies })
     }
 
     pub(super) fn config(self) -> Arc<EndpointConfig> {
         // Scripts are about TCP, which knows of no translators on the path.
-        let builder = EndpointConfig::builder()
+        let mut builder = EndpointConfig::builder()
             .with_mtu(self.mtu)
             .with_time_wait(self.time_wait)
-            .with_path_keepalive(None);
+            .with_path_keepalive(None)
+            .with_syn_cookies(self.cookies != Cookies::Never);
+        if self.cookies == Cookies::Always {
+            builder = builder.with_max_syn_cache(0);
+        }
         // TIME-WAIT of no length is the one value that can be wrong.
         builder.build().unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::settings::{Congestion, EcnUse, Keepalive, Settings};
+use super::settings::{Congestion, Cookies, EcnUse, Keepalive, Settings};
 use super::sockets::{Kind, Socket};
 use super::stack::{Info, Stack};
 use crate::value::{Dialect, Errno};
@@ -155,6 +155,8 @@ pub(super) fn from_line(settings: &mut Settings, name: &str, value: &str) -> Res
         ("timestamps", ..) if value == "off" => settings.timestamps = false,
         ("sack", ..) if value == "off" => settings.sack = false,
         ("wscale", ..) if value == "off" => settings.window_scale = false,
+        ("syncookies", ..) if value == "off" => settings.cookies = Cookies::Never,
+        ("syncookies", ..) if value == "always" => settings.cookies = Cookies::Always,
         ("nodelay", ..) if value == "on" => settings.nodelay = true,
         ("cc", ..) if value == "reno" => settings.congestion = Congestion::Reno,
         ("cc", ..) if value == "cubic" => settings.congestion = Congestion::Cubic,

@@ -55,6 +55,9 @@ pub struct EndpointConfigBuilder {
     pub(crate) ephemeral_ports: (u16, u16),
     pub(crate) stray_replies_per_second: u32,
     pub(crate) path_keepalive: Option<Duration>,
+    pub(crate) max_syn_cache: usize,
+    pub(crate) syn_cookies: bool,
+    pub(crate) syn_ack_retries: u8,
 }
 
 impl Default for EndpointConfigBuilder {
@@ -71,6 +74,9 @@ impl Default for EndpointConfigBuilder {
             ephemeral_ports: (20_480, 65_535),
             stray_replies_per_second: 1_000,
             path_keepalive: Some(Duration::from_secs(20)),
+            max_syn_cache: 4_096,
+            syn_cookies: true,
+            syn_ack_retries: 7,
         }
     }
 }
@@ -156,6 +162,33 @@ impl EndpointConfigBuilder {
         self
     }
 
+    /// How many SYNs that came to listeners are remembered until their handshakes
+    /// are complete (RFC 4987 §3.4). A listener remembers no more than its
+    /// backlog. None at all leaves everything to [cookies](Self::with_syn_cookies).
+    /// Default: 4,096, which is some 1 MB.
+    pub fn with_max_syn_cache(mut self, syns: usize) -> Self {
+        self.max_syn_cache = syns;
+        self
+    }
+
+    /// Whether a SYN that cannot be remembered is answered with a cookie (RFC
+    /// 4987 §3.6): everything that is needed of it comes back in the peer's
+    /// acknowledgment. If not, the SYN is dropped. Default: yes.
+    pub fn with_syn_cookies(mut self, syn_cookies: bool) -> Self {
+        self.syn_cookies = syn_cookies;
+        self
+    }
+
+    /// How often the answer to a SYN is sent again by its timer before the
+    /// handshake is given up, if the connect timeout of the connection's
+    /// configuration does not end it earlier. Whoever asks for it may have lied
+    /// about who they are. Default: 7, which takes the three minutes of RFC 9293
+    /// §3.8.3 (MUST-23).
+    pub fn with_syn_ack_retries(mut self, retries: u8) -> Self {
+        self.syn_ack_retries = retries;
+        self
+    }
+
     fn reserved_memory(&self) -> u64 {
         (self.max_connections as u64).saturating_mul(MEMORY_RESERVE)
     }
@@ -173,6 +206,7 @@ impl EndpointConfigBuilder {
             "max_memory",
             "at least 16 KiB for each of max_connections",
         )?;
+        require(u32::try_from(self.max_syn_cache).is_ok(), "max_syn_cache", "below 2^32")?;
         require(!self.time_wait.is_zero(), "time_wait", "longer than nothing")?;
         let (first, last) = self.ephemeral_ports;
         require(1 <= first && first <= last, "ephemeral_ports", "1 <= first <= last")?;

@@ -10,11 +10,11 @@ use crate::buffer::{RecvAutotune, RecvBuffer, SendBuffer};
 use crate::cc::{AnyController, Controller, PathFacts};
 use crate::config::{ConnectionConfig, MIN_MSS};
 use crate::id::Port;
-use crate::recovery::{AckInfo, Recovery, RecoveryConfig};
+use crate::recovery::{AckInfo, Recovery, RecoveryConfig, Transmission};
 use crate::seq::{SeqNumber, StreamPos};
 use crate::stats::ConnectionCounters;
 use crate::time::Instant;
-use crate::wire::{Checksum, SegmentFlags, SegmentHeader, SegmentOptions};
+use crate::wire::{Checksum, SegmentFlags, SegmentHeader, SegmentOptions, UserTimeout};
 
 use super::ack_out::AckPolicy;
 use super::close::Owner;
@@ -53,20 +53,64 @@ pub struct OpenParams {
     pub default_mss: u16,
 }
 
-impl OpenParams {
-    /// Sees to it that our sequence numbers begin above those of an earlier
-    /// connection with the same names (RFC 6191 §2): at `above`, if there was one.
-    pub(crate) fn begin_above(&mut self, above: Option<SeqNumber>) {
-        if let Some(above) = above
-            && self.isn.distance_from(above) <= 0
-        {
-            self.isn = above.plus(1 << 16);
+/// Shift counts above this are taken for this (RFC 7323 §2.3).
+const MAX_WINDOW_SHIFT: u8 = 14;
+
+/// What a SYN says that still matters when it has been answered: what both sides
+/// can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SynFacts {
+    /// IRS: the SYN's sequence number.
+    pub(crate) irs: SeqNumber,
+    /// The MSS option, or the default.
+    pub(crate) mss: u16,
+    /// The peer's shift count, if both sides scale windows.
+    pub(crate) window_scale: Option<u8>,
+    /// Both sides do SACK.
+    pub(crate) sack: bool,
+    /// TSval, if both sides send timestamps.
+    pub(crate) tsval: Option<u32>,
+    /// The peer's user timeout, if it counts here (RFC 5482).
+    pub(crate) user_timeout: Option<UserTimeout>,
+}
+
+impl SynFacts {
+    /// What `syn` offers and `config` takes. `default_mss` is that of
+    /// [`OpenParams`].
+    pub(crate) fn new(config: &ConnectionConfig, syn: &SegmentHeader, default_mss: u16) -> Self {
+        let fields = &config.fields;
+        let options = &syn.options;
+        let timestamps = options.timestamps.filter(|_| fields.timestamps);
+        let window_scale = options.window_scale.filter(|_| fields.window_scaling);
+        Self {
+            irs: syn.seq,
+            mss: options.mss.unwrap_or(default_mss),
+            window_scale: window_scale.map(|shift| shift.min(MAX_WINDOW_SHIFT)),
+            sack: fields.sack && options.sack_permitted,
+            tsval: timestamps.map(|timestamps| timestamps.tsval),
+            user_timeout: options.user_timeout.filter(|_| fields.user_timeout_option.is_some()),
         }
     }
 }
 
-/// Shift counts above this are taken for this (RFC 7323 §2.3).
-const MAX_WINDOW_SHIFT: u8 = 14;
+/// A handshake in SYN-RECEIVED for which there is no connection yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) syn: SynFacts,
+    /// When our SYN-ACK was sent for the first time.
+    pub(crate) sent_at: Instant,
+    /// When it was sent for the last time.
+    pub(crate) last_sent_at: Instant,
+    /// How often it was sent again.
+    pub(crate) resends: u8,
+    /// How many of these followed a timeout.
+    pub(crate) timeouts: u8,
+}
+
+/// The MSS option of our SYNs: what the interface carries, and `config` allows.
+pub(crate) fn announced_mss(config: &ConnectionConfig, interface: u16) -> u16 {
+    config.fields.max_mss.unwrap_or(u16::MAX).min(interface).max(MIN_MSS)
+}
 
 impl Connection {
     /// Opens actively (RFC 9293 §3.10.1): a SYN is ready to be sent.
@@ -88,10 +132,38 @@ impl Connection {
         conn
     }
 
+    /// Goes on with an `opening` that was only noted so far, when the segment has
+    /// come that acknowledges its SYN-ACK. That segment is the first to be handed
+    /// in. `memory` is what is free of the endpoint's.
+    pub(crate) fn resume(params: OpenParams, opening: &Opening, memory: u64) -> Self {
+        let mut conn = Self::new(opening.sent_at, params, State::SynReceived);
+        conn.is_passive = true;
+        conn.take_syn(opening.sent_at, &opening.syn);
+        conn.begin_with_memory(memory);
+        let start = conn.snd.iss;
+        let timestamps = &conn.timestamps;
+        let tsval = |at| conn.negotiated.timestamps.then(|| timestamps.tsval(at));
+        let sent =
+            |now| Transmission { now, start, end: start + 1, tsval: tsval(now), app_limited: true };
+        conn.recovery.on_sent(&sent(opening.sent_at));
+        if opening.resends > 0 {
+            conn.recovery.on_retransmitted(&sent(opening.last_sent_at));
+        }
+        conn.sent_at = opening.last_sent_at;
+        conn.snd.nxt = start + 1;
+        conn.snd.max = conn.snd.nxt;
+        conn.flags.syn_retransmitted = opening.timeouts > 0;
+        conn.counters.segments_received = 1;
+        conn.counters.segments_sent = 1 + u64::from(opening.resends);
+        conn.counters.segments_retransmitted = u64::from(opening.resends);
+        conn.counters.timeouts = u64::from(opening.timeouts);
+        conn
+    }
+
     fn new(now: Instant, params: OpenParams, state: State) -> Self {
         let OpenParams { config, checksum, local_port, peer_port, isn, .. } = params;
         let fields = &config.fields;
-        let mss = fields.max_mss.unwrap_or(u16::MAX).min(params.mss).max(MIN_MSS);
+        let mss = announced_mss(&config, params.mss);
         let iss = StreamPos::first(isn);
         let recovery = RecoveryConfig {
             rto_initial: fields.rto_initial,
@@ -189,30 +261,8 @@ impl Connection {
     /// Notes what the peer's SYN says, and keeps data and FIN that came with
     /// it until the connection is established.
     fn on_peer_syn(&mut self, now: Instant, seg: &Arrival<'_>) {
-        let fields = &self.config.fields;
-        let options = &seg.header.options;
-        // By our own SYN, if it went first.
-        let offered = self.rcv.wnd();
-        self.rcv.irs = seg.seq;
-        self.rcv.nxt = seg.seq + 1;
-        self.rcv.last_ack_sent = self.rcv.nxt;
-        self.recv = RecvBuffer::new(self.rcv.nxt, reassembly_limits(fields));
-        self.rcv.edge = self.rcv.nxt + offered.max(self.recv_limit().min(u64::from(u16::MAX)));
-
-        self.peer_mss = options.mss.unwrap_or(self.peer_mss);
-        let peer_mss = self.peer_mss.max(MIN_MSS);
-        self.segment_size = SegmentSize::new(self.segment_size.mss().min(peer_mss));
-        self.negotiated.sack = fields.sack && options.sack_permitted;
-        if let (true, Some(timestamps)) = (fields.timestamps, options.timestamps) {
-            self.negotiated.timestamps = true;
-            self.timestamps.set_recent(now, timestamps.tsval);
-        }
-        if let (true, Some(shift)) = (fields.window_scaling, options.window_scale) {
-            self.negotiated.snd_shift = shift.min(MAX_WINDOW_SHIFT);
-            self.negotiated.rcv_shift = self.config.window_shift();
-            self.flags.peer_scales = true;
-        }
-        self.take_user_timeout(seg);
+        let facts = SynFacts::new(&self.config, seg.header, self.peer_mss);
+        self.take_syn(now, &facts);
         if seg.header.flags.contains(SegmentFlags::URG) {
             self.note_urgent(seg);
         }
@@ -225,6 +275,31 @@ impl Connection {
         if !payload.is_empty() {
             self.recv.insert(self.rcv.nxt, payload);
         }
+    }
+
+    /// What both SYNs settle.
+    fn take_syn(&mut self, now: Instant, syn: &SynFacts) {
+        // By our own SYN, if it went first.
+        let offered = self.rcv.wnd();
+        self.rcv.irs = StreamPos::first(syn.irs);
+        self.rcv.nxt = self.rcv.irs + 1;
+        self.rcv.last_ack_sent = self.rcv.nxt;
+        self.recv = RecvBuffer::new(self.rcv.nxt, reassembly_limits(&self.config.fields));
+        self.rcv.edge = self.rcv.nxt + offered.max(self.recv_limit().min(u64::from(u16::MAX)));
+
+        self.peer_mss = syn.mss;
+        self.segment_size = SegmentSize::new(self.segment_size.mss().min(syn.mss.max(MIN_MSS)));
+        self.negotiated.sack = syn.sack;
+        if let Some(tsval) = syn.tsval {
+            self.negotiated.timestamps = true;
+            self.timestamps.set_recent(now, tsval);
+        }
+        if let Some(shift) = syn.window_scale {
+            self.negotiated.snd_shift = shift;
+            self.negotiated.rcv_shift = self.config.window_shift();
+            self.flags.peer_scales = true;
+        }
+        self.take_user_timeout(syn.user_timeout);
     }
 
     /// Our SYN is acknowledged: the first round-trip sample, from the echoed

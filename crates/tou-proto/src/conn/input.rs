@@ -176,7 +176,7 @@ impl Connection {
         // alive, and its timestamp counts.
         self.on_heard(now);
         self.take_timestamp(now, &seg);
-        self.take_user_timeout(&seg);
+        self.take_user_timeout(seg.header.options.user_timeout);
         // Sixth, check the URG bit.
         if seg.has(SegmentFlags::URG) && self.state.may_receive() {
             self.note_urgent(&seg);

@@ -16,7 +16,7 @@
 //! gathered, which is no larger than what is held.
 
 use crate::buffer::ReassemblyLimits;
-use crate::config::{ConnectionConfigBuilder, MEMORY_RESERVE, MIN_BUFFER};
+use crate::config::{ConnectionConfig, ConnectionConfigBuilder, MEMORY_RESERVE, MIN_BUFFER};
 
 use super::Connection;
 use super::state::State;
@@ -33,6 +33,20 @@ fn cost(octets: u64) -> u64 {
 /// set aside is always there.
 fn affordable(bytes: u64) -> u64 {
     (bytes - bytes / 4).saturating_sub(LARGEST_TAIL).max(MIN_BUFFER)
+}
+
+/// The window that the SYN-ACK of a connection offers which does not exist yet, and
+/// which it will begin with if as much memory is free then. `shift` is the scale of
+/// its windows, but not of this one.
+pub(crate) fn first_window(config: &ConnectionConfig, shift: u8, free_memory: u64) -> u16 {
+    let recv_buffer = config.fields.recv_buffer;
+    let window = recv_buffer.min(affordable(free_memory).max(expressible(shift)));
+    u16::try_from(window).unwrap_or(u16::MAX)
+}
+
+/// A window that the scale cuts down to nothing would never open.
+fn expressible(shift: u8) -> u64 {
+    2 << shift
 }
 
 /// How much may wait out of order.
@@ -63,8 +77,7 @@ impl Connection {
 
     /// What the receive buffer may hold now.
     pub(super) fn recv_limit(&self) -> u64 {
-        // A window that the scale cuts down to nothing would never open.
-        let expressible = 2 << self.negotiated.rcv_shift;
+        let expressible = expressible(self.negotiated.rcv_shift);
         self.autotune.limit().min(affordable(self.free_memory)).max(expressible)
     }
 

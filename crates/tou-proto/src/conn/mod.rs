@@ -58,7 +58,7 @@ use self::close::Owner;
 use self::pacing::Pacer;
 use self::persist::Persist;
 use self::pmtu::SegmentSize;
-use self::tcb::{Negotiated, Ports, RecvSpace, SendSpace, TimestampState};
+use self::tcb::{Negotiated, Ports, SendSpace};
 use self::user::Interest;
 use self::user_timeout::TimeoutAdvice;
 
@@ -69,7 +69,11 @@ pub use self::state::State;
 pub use self::user::Happenings;
 
 pub(crate) use self::close::Remains;
+pub(crate) use self::handshake::{Opening, SynFacts, announced_mss};
+pub(crate) use self::memory::first_window;
 pub(crate) use self::reply_limit::ReplyLimit;
+pub(crate) use self::tcb::{RecvSpace, TimestampState};
+pub(crate) use self::verdict::{Extent, ResetVerdict, is_in_window, is_old_timestamp, judge_reset};
 
 /// One connection's control block, for those who find the connection of a
 /// datagram themselves. [`crate::Endpoint`] does that, and listening, for

@@ -9,7 +9,6 @@ use crate::config::UserTimeoutLimits;
 use crate::wire::UserTimeout;
 
 use super::Connection;
-use super::input::Arrival;
 
 /// What the option has brought about. All of it stays as it is while the option
 /// is switched off.
@@ -75,9 +74,8 @@ impl Connection {
     }
 
     /// Takes the peer's advice, from a segment that is the peer's.
-    pub(super) fn take_user_timeout(&mut self, seg: &Arrival<'_>) {
-        if let (Some(_), Some(remote)) =
-            (self.config.fields.user_timeout_option, seg.header.options.user_timeout)
+    pub(super) fn take_user_timeout(&mut self, advice: Option<UserTimeout>) {
+        if let (Some(_), Some(remote)) = (self.config.fields.user_timeout_option, advice)
             && remote.timeout().is_some()
         {
             self.timeout_advice.remote = Some(remote);

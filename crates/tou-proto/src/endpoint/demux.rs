@@ -47,6 +47,8 @@ impl Hash for InnerTuple {
 pub(super) enum Target {
     /// The connection in this slot.
     Connection(u32),
+    /// The handshake in this slot of the SYN cache.
+    HalfOpen(u32),
     /// What remains of one, in this slot of the TIME-WAIT store.
     TimeWait(u32),
 }

@@ -1,5 +1,5 @@
-//! Who sends next: answers to strays first, then the connections that have
-//! something, a batch each in turn.
+//! Who sends next: answers to strays and SYNs first, then the connections that
+//! have something, a batch each in turn.
 
 use crate::id::ConnId;
 use crate::machine::{Ecn, Transmit, TransmitBuf};
@@ -23,7 +23,7 @@ impl Endpoint {
 
     /// Fills `buf` with the next batch.
     pub(super) fn next_batch(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
-        if let Some(reply) = self.strays.pop() {
+        if let Some(reply) = self.strays.pop().or_else(|| self.next_syn_ack(now)) {
             buf.clear();
             let len = reply.header.encoded_len();
             let checksum = self.config.fields.checksum;

@@ -1,5 +1,6 @@
 //! A batch arrives: parse, find the connection, and what becomes of segments
-//! that have none (RFC 9293 §3.10.7.1 CLOSED, §3.10.7.2 LISTEN, TIME-WAIT).
+//! that have none (RFC 9293 §3.10.7.1 CLOSED, TIME-WAIT). Those for listeners go to
+//! `passive_open`.
 
 use alloc::boxed::Box;
 use core::net::IpAddr;
@@ -8,26 +9,27 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use crate::conn::{Connection, Disposition, OpenParams};
-use crate::id::{ConnId, ListenerId, PeerId, Port};
+use crate::id::{ConnId, PeerId, Port};
 use crate::machine::{PathError, PathErrorKind, ReceivedBatch};
 use crate::seq::SeqNumber;
 use crate::time::Instant;
-use crate::wire::{ParseError, SegmentFlags, SegmentHeader};
+use crate::wire::{ParseError, SegmentHeader};
 
 use super::Endpoint;
 use super::demux::{InnerTuple, Key, Target};
 use super::isn::{initial_sequence_number, timestamp_offset};
-use super::listener::Listener;
 use super::reset::{StrayReply, reset_for};
 use super::slots::Stage;
 use super::time_wait::Verdict;
-use super::{Remote, carrier_header, is_ipv4, is_peer_address, is_unicast};
+use super::{Remote, carrier_header, default_mss, is_peer_address, is_unicast};
 
 /// A segment on its way to whom it is for.
-struct Incoming<'a> {
-    batch: &'a ReceivedBatch,
-    header: SegmentHeader,
-    data: Range<usize>,
+pub(super) struct Incoming<'a> {
+    pub(super) batch: &'a ReceivedBatch,
+    pub(super) header: SegmentHeader,
+    /// Octets of header and data.
+    pub(super) len: usize,
+    pub(super) data: Range<usize>,
 }
 
 impl Incoming<'_> {
@@ -53,7 +55,6 @@ impl Endpoint {
             self.counters.invalid_sources += 1;
             return;
         }
-        let mut peer = self.paths.find(batch.peer);
         let mut current: Option<Run> = None;
         for range in batch.ranges() {
             self.counters.datagrams_received += 1;
@@ -66,18 +67,34 @@ impl Endpoint {
             if let Some(run) = current.take() {
                 self.end_of_run(now, run.slot, batch, run.kept);
             }
-            let target = peer.and_then(|peer| self.demux.find(&key(peer, &seg.header)));
-            if let Some(Target::Connection(slot)) = target {
+            if let Some(slot) = self.find_connection(now, &seg) {
                 let kept = self.input_connection(now, slot, &seg);
                 current = Some(Run { ports, slot, kept });
-            } else {
-                self.input_unmatched(now, target, &seg);
-                // A SYN may have made the path.
-                peer = self.paths.find(batch.peer);
             }
         }
         if let Some(run) = current {
             self.end_of_run(now, run.slot, batch, run.kept);
+        }
+    }
+
+    /// The connection that `seg` is for, or makes. What is for none is answered.
+    fn find_connection(&mut self, now: Instant, seg: &Incoming<'_>) -> Option<u32> {
+        let peer = self.paths.find(seg.batch.peer);
+        let target = peer.and_then(|peer| self.demux.find(&key(peer, &seg.header)));
+        match target {
+            Some(Target::Connection(slot)) => Some(slot),
+            Some(Target::HalfOpen(slot)) => self.input_half_open(now, slot, seg),
+            Some(Target::TimeWait(slot)) => {
+                self.input_time_wait(now, slot, seg);
+                None
+            }
+            None => match self.listeners.find(seg.header.dst_port) {
+                Some(listener) => self.input_listen(now, listener, seg),
+                None => {
+                    self.input_closed(now, seg);
+                    None
+                }
+            },
         }
     }
 
@@ -86,8 +103,9 @@ impl Endpoint {
         match SegmentHeader::parse(datagram, self.config.fields.checksum) {
             Ok(parsed) => {
                 self.counters.malformed_options += u64::from(parsed.options_malformed);
+                let len = range.len();
                 let data = range.start + parsed.data_offset..range.end;
-                Some(Incoming { batch, header: parsed.header, data })
+                Some(Incoming { batch, header: parsed.header, len, data })
             }
             Err(ParseError::BadChecksum) => {
                 self.counters.bad_checksums += 1;
@@ -132,23 +150,12 @@ impl Endpoint {
         self.settle(now, slot);
     }
 
-    fn input_unmatched(&mut self, now: Instant, target: Option<Target>, seg: &Incoming<'_>) {
-        if let Some(Target::TimeWait(slot)) = target {
-            let len = seg.data.len();
-            match self.time_waits.judge(now, slot, &seg.header, len) {
-                Verdict::Ignore => {}
-                Verdict::Answer(header) => {
-                    self.strays.push_owed(stray_reply(seg, header));
-                }
-                Verdict::Reopen(above) => self.reopen(now, slot, seg, above),
-            }
-            return;
+    fn input_time_wait(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) {
+        match self.time_waits.judge(now, slot, &seg.header, seg.data.len()) {
+            Verdict::Ignore => {}
+            Verdict::Answer(header) => self.strays.push_owed(stray_reply(seg, header)),
+            Verdict::Reopen(above) => self.reopen(now, slot, seg, above),
         }
-        if let Some(listener) = self.listeners.find(seg.header.dst_port) {
-            self.input_listen(now, listener, seg);
-            return;
-        }
-        self.input_closed(now, seg);
     }
 
     /// A SYN that may open a new connection with the names of the one whose
@@ -156,31 +163,18 @@ impl Endpoint {
     /// not, it is answered as any other SYN in TIME-WAIT (RFC 5961 §4.2).
     fn reopen(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>, above: SeqNumber) {
         let listener = self.listeners.find(seg.header.dst_port);
-        let has_room = self.slots.len() < self.config.fields.max_connections;
-        let has_backlog = |id| self.listeners.get(id).is_some_and(Listener::has_room);
-        if let Some(listener) = listener.filter(|id| has_room && has_backlog(*id)) {
+        if let Some(listener) = listener.filter(|id| self.may_remember(*id)) {
             self.forget_time_wait(slot);
             self.counters.time_wait_reused += 1;
-            self.open_passively(now, listener, seg, Some(above));
+            self.remember(now, listener, seg, Some(above));
         } else if let Some(header) = self.time_waits.answer(now, slot) {
             self.strays.push_owed(stray_reply(seg, header));
         }
     }
 
-    /// RFC 9293 §3.10.7.2, for a port that is listened on.
-    fn input_listen(&mut self, now: Instant, listener: ListenerId, seg: &Incoming<'_>) {
-        let flags = seg.header.flags;
-        if flags.intersects(SegmentFlags::RST | SegmentFlags::ACK) {
-            // A reset is dropped there, an ACK answered with one.
-            self.input_closed(now, seg);
-        } else if flags.contains(SegmentFlags::SYN) {
-            self.open_passively(now, listener, seg, None);
-        }
-    }
-
     /// RFC 9293 §3.10.7.1: nobody's. A segment of a live connection that comes
     /// from another UDP port is not answered: the connection must not die of it.
-    fn input_closed(&mut self, now: Instant, seg: &Incoming<'_>) {
+    pub(super) fn input_closed(&mut self, now: Instant, seg: &Incoming<'_>) {
         let inner = InnerTuple {
             ip: seg.batch.peer.ip(),
             peer_port: seg.header.src_port,
@@ -194,7 +188,7 @@ impl Endpoint {
         self.reply_reset(now, seg);
     }
 
-    fn reply_reset(&mut self, now: Instant, seg: &Incoming<'_>) {
+    pub(super) fn reply_reset(&mut self, now: Instant, seg: &Incoming<'_>) {
         if let Some(header) = reset_for(&seg.header, seg.data.len())
             && self.reply(now, seg, header)
         {
@@ -206,38 +200,6 @@ impl Endpoint {
         let is_sent = self.strays.push(now, stray_reply(seg, header));
         self.counters.stray_replies_suppressed += u64::from(!is_sent);
         is_sent
-    }
-
-    /// A SYN for a listener. `above`: our sequence numbers must begin above this
-    /// one (RFC 6191).
-    fn open_passively(
-        &mut self,
-        now: Instant,
-        listener_id: ListenerId,
-        seg: &Incoming<'_>,
-        above: Option<SeqNumber>,
-    ) {
-        let remote = Remote { addr: seg.batch.peer, port: seg.header.src_port };
-        let is_full = self.slots.len() >= self.config.fields.max_connections;
-        let Some(listener) = self.listeners.get_mut(listener_id) else { return };
-        if !listener.has_room() {
-            self.counters.syns_dropped += 1;
-            return;
-        }
-        if is_full {
-            self.counters.connections_refused += 1;
-            return;
-        }
-        listener.on_syn();
-        let config = listener.config.clone();
-        let mut params = self.open_params(now, remote, seg.header.dst_port, config);
-        params.begin_above(above);
-        let peer = self.paths.join(remote.addr, seg.batch.local_ip);
-        let mut conn = Connection::accept(now, params, &seg.header, seg.payload());
-        conn.begin_with_memory(self.memory.free());
-        let stage = Stage::Embryonic(listener_id);
-        let id = self.enter(conn, key(peer, &seg.header), remote.addr.ip(), stage);
-        self.end_of_run(now, id.slot, seg.batch, seg.data.len() as u64);
     }
 
     /// What a connection must be told to begin.
@@ -257,7 +219,7 @@ impl Endpoint {
             isn: initial_sequence_number(&self.secret, now, ip, remote.port, local_port),
             timestamp_offset: timestamp_offset(&self.secret, ip),
             mss: self.local_mss(ip),
-            default_mss: if is_ipv4(ip) { 536 } else { 1_220 },
+            default_mss: default_mss(ip),
         }
     }
 
@@ -276,7 +238,7 @@ impl Endpoint {
             let peer = self.paths.find(error.peer)?;
             match self.demux.find(&Key { peer, peer_port, local_port })? {
                 Target::Connection(slot) => Some((slot, seq)),
-                Target::TimeWait(_) => None,
+                Target::HalfOpen(_) | Target::TimeWait(_) => None,
             }
         });
         let Some((slot, seq)) = slot else {
@@ -299,11 +261,11 @@ impl Endpoint {
     }
 }
 
-fn stray_reply(seg: &Incoming<'_>, header: SegmentHeader) -> StrayReply {
+pub(super) fn stray_reply(seg: &Incoming<'_>, header: SegmentHeader) -> StrayReply {
     StrayReply { peer: seg.batch.peer, local_ip: seg.batch.local_ip, header }
 }
 
-fn key(peer: PeerId, header: &SegmentHeader) -> Key {
+pub(super) fn key(peer: PeerId, header: &SegmentHeader) -> Key {
     Key { peer, peer_port: header.src_port, local_port: header.dst_port }
 }
 

@@ -30,6 +30,15 @@ pub(super) fn initial_sequence_number(
     SeqNumber::new(hash.wrapping_add(clock))
 }
 
+/// The number to begin with instead of `isn`, so that it is above those of an
+/// earlier connection with the same names (RFC 6191 §2), if there was one.
+pub(super) fn begin_above(isn: SeqNumber, above: Option<SeqNumber>) -> SeqNumber {
+    match above {
+        Some(above) if isn.distance_from(above) <= 0 => above.plus(1 << 16),
+        _ => isn,
+    }
+}
+
 /// The offset of the timestamp clock towards a peer. It leaves the ports out,
 /// so that a SYN that reuses a pair of ports has a later timestamp than the
 /// connection before it (RFC 6191 §2), and two connections of one peer tell it
@@ -39,8 +48,12 @@ pub(super) fn timestamp_offset(secret: &Secret, ip: IpAddr) -> u32 {
     secret.prf(Purpose::TimestampOffset, &addr_bytes(ip)) as u32
 }
 
-fn names(ip: IpAddr, peer_port: Port, local_port: Port) -> [u8; 20] {
-    let mut names = [0; 20];
+/// Octets of a connection's names.
+pub(super) const NAMES_LEN: usize = 20;
+
+/// A connection's names in explicit octets.
+pub(super) fn names(ip: IpAddr, peer_port: Port, local_port: Port) -> [u8; NAMES_LEN] {
+    let mut names = [0; NAMES_LEN];
     names[..16].copy_from_slice(&addr_bytes(ip));
     names[16..18].copy_from_slice(&peer_port.get().to_be_bytes());
     names[18..].copy_from_slice(&local_port.get().to_be_bytes());

@@ -1,4 +1,5 @@
-//! Listeners: a port, a backlog, and the connections waiting in it.
+//! Listeners: a port, a backlog, the connections waiting in it, and how many
+//! handshakes may become such.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -27,8 +28,8 @@ pub(super) struct Listener {
     generation: u32,
     backlog: usize,
     pub(super) config: Arc<ConnectionConfig>,
-    /// Connections of this listener in SYN-RECEIVED.
-    embryonic: usize,
+    /// Handshakes of this listener in the SYN cache.
+    half_open: usize,
     /// Established ones, in order.
     ready: VecDeque<ConnId>,
     /// The owner was told, and has not yet found the queue empty.
@@ -67,7 +68,7 @@ impl Listeners {
             generation,
             backlog,
             config,
-            embryonic: 0,
+            half_open: 0,
             ready,
             is_told: false,
         });
@@ -105,29 +106,33 @@ impl Listeners {
 }
 
 impl Listener {
-    /// Whether another connection may be begun.
+    /// Whether another handshake may be remembered.
     pub(super) fn has_room(&self) -> bool {
-        self.embryonic + self.ready.len() < self.backlog
+        self.half_open < self.backlog
+    }
+
+    /// Whether as many connections wait to be accepted as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.ready.len() >= self.backlog
     }
 
     /// Connections being opened, and waiting to be accepted.
     pub(super) fn backlog(&self) -> (usize, usize) {
-        (self.embryonic, self.ready.len())
+        (self.half_open, self.ready.len())
     }
 
-    /// A connection was begun.
-    pub(super) fn on_syn(&mut self) {
-        self.embryonic += 1;
+    /// A handshake is remembered.
+    pub(super) fn on_begun(&mut self) {
+        self.half_open += 1;
     }
 
-    /// A connection that was begun came to nothing.
-    pub(super) fn on_failed(&mut self) {
-        self.embryonic = self.embryonic.saturating_sub(1);
+    /// A handshake that was remembered has ended.
+    pub(super) fn on_ended(&mut self) {
+        self.half_open = self.half_open.saturating_sub(1);
     }
 
     /// A connection is established. Returns whether the owner is to be told.
     pub(super) fn on_established(&mut self, conn: ConnId) -> bool {
-        self.embryonic = self.embryonic.saturating_sub(1);
         self.ready.push_back(conn);
         !core::mem::replace(&mut self.is_told, true)
     }

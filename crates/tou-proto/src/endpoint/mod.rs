@@ -4,7 +4,8 @@
 //! ```text
 //!  handle_batch -> input -> demux -> Connection
 //!                    |-----> time_wait        (what remains of one)
-//!                    |-----> listener         (a SYN for a port listened on)
+//!                    |-----> passive_open     (a port listened on)
+//!                    |         half_open, syn_cache, cookie, listener
 //!                    '-----> reset            (nobody's)
 //!  verbs --------> Connection                 (connect, read, write, close, ...)
 //!  handle_timeout -> deadlines -> Connection
@@ -13,20 +14,24 @@
 //!  poll_transmit <- egress <- ready queue
 //! ```
 
+mod cookie;
 mod deadlines;
 mod demux;
 mod egress;
 mod events;
+mod half_open;
 mod input;
 mod isn;
 mod listener;
 mod memory;
+mod passive_open;
 mod path;
 mod path_keepalive;
 mod ports;
 mod reset;
 mod settle;
 mod slots;
+mod syn_cache;
 mod table;
 mod time_wait;
 mod verbs;
@@ -51,6 +56,7 @@ use self::path::Paths;
 use self::path_keepalive::PathKeepalives;
 use self::reset::StrayReplies;
 use self::slots::Slots;
+use self::syn_cache::SynCache;
 use self::time_wait::TimeWaits;
 
 /// Whom to connect to: a UDP address, and a TCP port behind it.
@@ -90,6 +96,9 @@ pub struct Endpoint {
     listeners: Listeners,
     slots: Slots,
     memory: Memory,
+    syn_cache: SynCache,
+    /// When a cookie was sent last.
+    cookie_sent: Option<Instant>,
     time_waits: TimeWaits,
     strays: StrayReplies,
     deadlines: Deadlines,
@@ -117,6 +126,8 @@ impl Endpoint {
             listeners: Listeners::new(&secret),
             slots: Slots::default(),
             memory: Memory::new(config.shared_memory()),
+            syn_cache: SynCache::new(fields.max_syn_cache),
+            cookie_sent: None,
             time_waits: TimeWaits::new(fields.time_wait, fields.max_time_wait),
             strays: StrayReplies::new(fields.stray_replies_per_second, &secret),
             deadlines: Deadlines::default(),
@@ -136,10 +147,17 @@ impl Endpoint {
     }
 
     /// Connections that exist, released ones that are still closing included;
-    /// those in TIME-WAIT not.
+    /// those in TIME-WAIT not, nor handshakes that a listener has not completed.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Handshakes that listeners have not completed, those not counted that are
+    /// left to cookies.
+    #[must_use]
+    pub fn half_open_count(&self) -> usize {
+        self.syn_cache.len()
     }
 
     /// Connections remembered in TIME-WAIT.
@@ -216,6 +234,11 @@ fn is_ipv4(ip: IpAddr) -> bool {
     }
 }
 
+/// What a peer takes that announces no MSS (RFC 9293 §3.7.1, MUST-15).
+fn default_mss(ip: IpAddr) -> u16 {
+    if is_ipv4(ip) { 536 } else { 1_220 }
+}
+
 const ETHERNET_MTU: u16 = 1_500;
 /// Loopback interfaces carry any packet there is.
 const LOOPBACK_MTU: u16 = u16::MAX;
@@ -241,9 +264,10 @@ impl DatagramMachine for Endpoint {
 
     fn poll_timeout(&mut self) -> Option<Instant> {
         let connection = self.next_connection_deadline();
+        let half_open = self.syn_cache.next_deadline();
         let time_wait = self.time_waits.next_expiry();
         let path = self.next_path_deadline();
-        earlier(earlier(connection, time_wait), path)
+        earlier(earlier(connection, half_open), earlier(time_wait, path))
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -253,6 +277,9 @@ impl DatagramMachine for Endpoint {
                 entry.conn.handle_timeout(now);
             }
             self.settle(now, slot);
+        }
+        while let Some(slot) = self.syn_cache.expired(now) {
+            self.on_half_open_timeout(now, slot);
         }
         while let Some(slot) = self.time_waits.expired(now) {
             self.forget_time_wait(slot);

@@ -12,7 +12,6 @@ impl Endpoint {
     /// Brings everything the endpoint keeps about the connection in `slot` in
     /// step with it.
     pub(super) fn settle(&mut self, now: Instant, slot: u32) {
-        self.promote(now, slot);
         self.tell(slot);
         self.hand_over_remains(now, slot);
         self.settle_speaker(now, slot);
@@ -28,24 +27,6 @@ impl Endpoint {
             entry.is_ready = true;
             let id = entry.id(slot);
             self.stand_in_line(id);
-        }
-    }
-
-    /// A listener's connection is established, or will never be.
-    fn promote(&mut self, now: Instant, slot: u32) {
-        let Some(id) = self.slots.id(slot) else { return };
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        let Stage::Embryonic(listener_id) = entry.stage else { return };
-        let Some(listener) = self.listeners.get_mut(listener_id) else { return };
-        if entry.conn.error().is_some() {
-            listener.on_failed();
-            entry.stage = Stage::Orphan;
-            entry.conn.release(now);
-        } else if entry.conn.state().is_synchronized() {
-            entry.stage = Stage::Queued(listener_id);
-            if listener.on_established(id) {
-                self.events.incoming(listener_id);
-            }
         }
     }
 

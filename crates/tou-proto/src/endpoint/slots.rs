@@ -1,12 +1,11 @@
 //! Where an endpoint keeps its connections.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use slab::Slab;
 
 use crate::conn::Connection;
-use crate::id::{ConnId, ListenerId, PeerId, Port};
+use crate::id::{ConnId, PeerId, Port};
 use crate::time::Instant;
 
 use super::demux::Key;
@@ -39,10 +38,8 @@ pub(super) struct Slot {
 /// Whose the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// A listener's, not established yet.
-    Embryonic(ListenerId),
     /// A listener's, to be accepted.
-    Queued(ListenerId),
+    Queued,
     /// The user's.
     User,
     /// Nobody's any more: its handle names nothing.
@@ -126,12 +123,6 @@ impl Slots {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slab.iter().map(|(_, slot)| slot)
-    }
-
-    /// The connections at a stage. Looks at all of them.
-    pub(super) fn with_stage(&self, stage: Stage) -> Vec<ConnId> {
-        let all = self.slab.iter().filter(|(_, slot)| slot.stage == stage);
-        all.filter_map(|(index, _)| self.id(u32::try_from(index).ok()?)).collect()
     }
 
     pub(super) fn len(&self) -> usize {

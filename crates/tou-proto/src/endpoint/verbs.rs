@@ -16,6 +16,7 @@ use crate::stats::ConnectionInfo;
 use crate::time::Instant;
 
 use super::demux::{Key, Target};
+use super::isn::begin_above;
 use super::listener::Listener;
 use super::ports::Use;
 use super::slots::Stage;
@@ -23,9 +24,12 @@ use super::{Endpoint, Remote, is_peer_address, ports};
 
 impl Endpoint {
     /// Starts listening on a TCP port. At most `backlog` connections (one at
-    /// least) are being opened or waiting to be accepted; further SYNs are
-    /// dropped, so that their senders try again. `config` is for the accepted
-    /// connections; `None` takes the endpoint's.
+    /// least) wait to be accepted; while they do, further SYNs are dropped, so that
+    /// their senders try again. At most as many handshakes are remembered, and the
+    /// endpoint's [SYN cache](crate::EndpointConfigBuilder::with_max_syn_cache)
+    /// may hold fewer; SYNs beyond that are answered with
+    /// [cookies](crate::EndpointConfigBuilder::with_syn_cookies). `config` is for
+    /// the accepted connections; `None` takes the endpoint's.
     ///
     /// # Errors
     /// [`ListenError::InUse`] if the port has a listener.
@@ -39,12 +43,12 @@ impl Endpoint {
         self.listeners.open(port, backlog, config)
     }
 
-    /// Stops listening. Connections that nobody accepted are reset.
+    /// Stops listening. Connections that nobody accepted are reset, and so are
+    /// handshakes that are not complete.
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
         let now = self.advance(now);
-        let ready = self.listeners.close(listener);
-        let embryonic = self.slots.with_stage(Stage::Embryonic(listener));
-        for conn in ready.into_iter().chain(embryonic) {
+        self.reset_half_open(now, listener);
+        for conn in self.listeners.close(listener) {
             // One that is gone already needs nothing.
             let _ = self.abort(now, conn);
         }
@@ -92,7 +96,7 @@ impl Endpoint {
         let local_port = self.choose_port(now, remote, local_port, &config)?;
         let above = self.take_over_time_wait(now, remote, local_port);
         let mut params = self.open_params(now, remote, local_port, config);
-        params.begin_above(above);
+        params.isn = begin_above(params.isn, above);
         let peer = self.paths.join(remote.addr, None);
         let key = Key { peer, peer_port: remote.port, local_port };
         let id = self.enter(Connection::connect(now, params), key, ip, Stage::User);
@@ -351,8 +355,9 @@ impl Endpoint {
         self.listeners.get(listener).map(Listener::backlog)
     }
 
-    /// The state of whatever has this name now: a connection, held or not, what
-    /// remains of one in TIME-WAIT, or a listener.
+    /// The state of whatever has this name now: a connection, held or not, a
+    /// handshake that is not complete, what remains of a connection in TIME-WAIT,
+    /// or a listener.
     #[must_use]
     pub fn state_of(&self, remote: Remote, local_port: Port) -> State {
         let target = self
@@ -363,6 +368,7 @@ impl Endpoint {
             Some(Target::Connection(slot)) => {
                 self.slots.get(slot).map_or(State::Closed, |slot| slot.conn.state())
             }
+            Some(Target::HalfOpen(_)) => State::SynReceived,
             Some(Target::TimeWait(_)) => State::TimeWait,
             None if self.listeners.find(local_port).is_some() => State::Listen,
             None => State::Closed,
