@@ -39,11 +39,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn count(args: &Args) -> Result<(), Box<dyn Error>> {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        return Err("VALGRIND IS MISSING: nothing was counted (apt install valgrind)".into());
-    }
-    let large = Profile::take(args.large, args.copy)?;
-    let small = Profile::take(args.small, args.copy)?;
+    let transfer = |mib: u64| {
+        let mib = mib.to_string();
+        let mut command = vec!["memory", "--count-only", "--mib", &mib];
+        command.extend(args.copy.then_some("--copy"));
+        Profile::take(&command)
+    };
+    let (large, small) = (transfer(args.large)?, transfer(args.small)?);
     let segments = large.segments - small.segments;
     if segments == 0 {
         return Err("the large transfer is no larger than the small one".into());
@@ -75,28 +77,30 @@ fn count(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a transfer took: data segments, and instructions by function.
+/// What something took: segments, and instructions by function.
 #[derive(Debug)]
-struct Profile {
-    segments: u64,
+pub(crate) struct Profile {
+    pub(crate) segments: u64,
     functions: BTreeMap<String, u64>,
 }
 
 impl Profile {
-    fn take(mib: u64, copy: bool) -> Result<Self, Box<dyn Error>> {
-        let file =
-            env::temp_dir().join(format!("tou-bench.{}.{mib}.callgrind", std::process::id()));
+    /// Runs this program with these arguments, with which it prints how many
+    /// segments there were.
+    pub(crate) fn take(args: &[&str]) -> Result<Self, Box<dyn Error>> {
+        if Command::new("valgrind").arg("--version").output().is_err() {
+            return Err("VALGRIND IS MISSING: nothing was counted (apt install valgrind)".into());
+        }
+        let name = format!("tou-bench.{}.callgrind", std::process::id());
+        let file = env::temp_dir().join(name);
         let mut command = Command::new("valgrind");
         command
             .arg("--tool=callgrind")
             .arg(format!("--callgrind-out-file={}", file.display()))
             .arg(env::current_exe()?)
-            .args(["memory", "--count-only", "--mib", &mib.to_string()])
+            .args(args)
             // A `rep movsb` would be counted once for each octet.
             .env("GLIBC_TUNABLES", NO_REP_MOVSB);
-        if copy {
-            command.arg("--copy");
-        }
         let output = command.output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
@@ -105,6 +109,11 @@ impl Profile {
         let functions = parse(&fs::read_to_string(&file)?);
         remove(&file);
         Ok(Self { segments, functions })
+    }
+
+    /// Instructions in all.
+    pub(crate) fn total(&self) -> u64 {
+        self.functions.values().sum()
     }
 }
 

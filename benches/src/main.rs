@@ -1,6 +1,7 @@
 //! `tou-bench`: measurements that are programs of their own.
 
 mod connects;
+mod flood;
 mod instructions;
 mod memory;
 mod paths;
@@ -9,6 +10,9 @@ mod peers;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: tou_bench::alloc::Counting = tou_bench::alloc::Counting;
 
 /// How fast tou is.
 #[derive(Debug, Parser)]
@@ -20,6 +24,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// What floods of spoofed segments cost a listener, in memory.
+    Flood(flood::Args),
     /// Time for one data segment through both ends, in memory.
     Memory(memory::Args),
     /// Instructions for one data segment through both ends, in memory
@@ -38,6 +44,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Args::parse().command {
+        Command::Flood(args) => flood::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Connects(args) => connects::run(&args),
