@@ -165,7 +165,7 @@ impl EndpointConfigBuilder {
     /// How many SYNs that came to listeners are remembered until their handshakes
     /// are complete (RFC 4987 §3.4). A listener remembers no more than its
     /// backlog. None at all leaves everything to [cookies](Self::with_syn_cookies).
-    /// Default: 4,096, which is some 1 MB.
+    /// Default: 4,096, which is some 2 MB.
     pub fn with_max_syn_cache(mut self, syns: usize) -> Self {
         self.max_syn_cache = syns;
         self

@@ -134,7 +134,6 @@ fn hash(secret: &Secret, period: u64, names: &[u8; NAMES_LEN], syn: &SynFacts, i
     rest[..4].copy_from_slice(&syn.irs.get().to_be_bytes());
     rest[4..12].copy_from_slice(&period.to_be_bytes());
     rest[12..].copy_from_slice(&[index, bits | has_timestamps]);
-    #[expect(clippy::cast_possible_truncation, reason = "the upper bits alone are wanted")]
     let hash = (secret.prf(Purpose::SynCookie, &input) >> 32) as u32;
     hash >> (u32::BITS - HASH_BITS)
 }

@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use crate::id::{PeerId, Port};
 use crate::secret::Secret;
 
-use super::path::addr_bytes;
+use super::isn::names;
 use super::table::Table;
 
 /// What names a connection on an endpoint.
@@ -20,9 +20,11 @@ pub(super) struct Key {
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.peer.slot.to_be_bytes());
-        state.write(&self.peer_port.get().to_be_bytes());
-        state.write(&self.local_port.get().to_be_bytes());
+        let mut octets = [0; 8];
+        octets[..4].copy_from_slice(&self.peer.slot.to_be_bytes());
+        octets[4..6].copy_from_slice(&self.peer_port.get().to_be_bytes());
+        octets[6..].copy_from_slice(&self.local_port.get().to_be_bytes());
+        state.write(&octets);
     }
 }
 
@@ -36,9 +38,7 @@ pub(super) struct InnerTuple {
 
 impl Hash for InnerTuple {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&addr_bytes(self.ip));
-        state.write(&self.peer_port.get().to_be_bytes());
-        state.write(&self.local_port.get().to_be_bytes());
+        state.write(&names(self.ip, self.peer_port, self.local_port));
     }
 }
 

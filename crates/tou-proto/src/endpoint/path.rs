@@ -44,8 +44,10 @@ struct AddrKey(SocketAddr);
 
 impl Hash for AddrKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&addr_bytes(self.0.ip()));
-        state.write(&self.0.port().to_be_bytes());
+        let mut octets = [0; 18];
+        octets[..16].copy_from_slice(&addr_bytes(self.0.ip()));
+        octets[16..].copy_from_slice(&self.0.port().to_be_bytes());
+        state.write(&octets);
     }
 }
 
