@@ -11,7 +11,7 @@ use quickcheck::{Arbitrary, Gen, QuickCheck};
 use tou_proto::cc::CongestionControl;
 use tou_proto::wire::Checksum;
 use tou_proto::{ConnectionConfig, EndpointConfig};
-use tou_sim::{Knobs, Manners, Pair, Talk};
+use tou_sim::{Knobs, Manners, Pair, Talk, presets};
 
 /// One conversation.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl Party {
             .with_connect_timeout(DAY)
             .build()
             .unwrap();
-        EndpointConfig::builder()
+        presets::endpoint_builder()
             .with_connection(connection)
             .with_mtu(self.mtu)
             .with_checksum(checksum)

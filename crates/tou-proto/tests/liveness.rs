@@ -7,7 +7,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use tou_proto::{ConnectionConfig, EndpointConfig};
+use tou_proto::ConnectionConfig;
 use tou_sim::{Knobs, Manners, Pair, Talk, presets};
 
 /// Both sides say something longer than a window, and close.
@@ -119,7 +119,7 @@ fn clocks_may_have_any_epoch() {
 
 #[test]
 fn a_layer_below_may_want_room_around_each_segment() {
-    let mut pair = Pair::builder(1).config(&EndpointConfig::builder().build().unwrap()).build();
+    let mut pair = Pair::builder(1).config(&presets::endpoint()).build();
     let buf = || tou_proto::TransmitBuf::new(5, 9_000).with_room(3, 16);
     pair.client().set_transmit_buf(buf());
     pair.server().set_transmit_buf(buf());

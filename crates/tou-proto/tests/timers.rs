@@ -7,8 +7,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use tou_proto::{
-    ConnId, ConnectionConfigBuilder, ConnectionError, DatagramMachine, EndpointConfig, Event,
-    Keepalive, ReadError, SetOptionError, State, TransmitBuf,
+    ConnId, ConnectionConfigBuilder, ConnectionError, DatagramMachine, Event, Keepalive, ReadError,
+    SetOptionError, State, TransmitBuf,
 };
 use tou_sim::script::{Script, ack, data, syn};
 use tou_sim::{Pair, presets};
@@ -37,9 +37,8 @@ fn idle_connection_has_no_deadline() {
     script.expect_nothing();
     assert_eq!(script.host.deadline(), None);
 
-    // Nor does its path, if it need not be kept open.
-    let config = EndpointConfig::builder().with_path_keepalive(None).build().unwrap();
-    let mut pair = Pair::builder(1).config(&config).build();
+    // Nor does one that this side opened, if its path need not be kept open.
+    let mut pair = Pair::builder(1).config(&presets::endpoint()).build();
     let (client, server) = pair.connect();
     assert!(pair.run_until_idle(Duration::from_secs(1)));
     assert_eq!(pair.client().state(client), State::Established);

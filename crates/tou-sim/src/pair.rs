@@ -20,6 +20,7 @@ use tou_proto::{
 
 use crate::host::Host;
 use crate::link::Knobs;
+use crate::presets;
 use crate::talk::Talk;
 use crate::world::{HostId, World};
 
@@ -57,7 +58,7 @@ impl PairBuilder {
 
     /// The configuration of both sides' connections.
     pub fn connection(self, config: Arc<ConnectionConfig>) -> Self {
-        let config = EndpointConfig::builder().with_connection(config).build();
+        let config = presets::endpoint_builder().with_connection(config).build();
         self.config(&config.expect("all else is default"))
     }
 
@@ -176,8 +177,8 @@ impl Pair {
     pub fn builder(seed: u64) -> PairBuilder {
         PairBuilder {
             seed,
-            client: Arc::default(),
-            server: Arc::default(),
+            client: presets::endpoint(),
+            server: presets::endpoint(),
             to_server: Knobs::default(),
             to_client: Knobs::default(),
             batch: false,

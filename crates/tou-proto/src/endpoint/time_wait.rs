@@ -53,7 +53,8 @@ impl TimeWaits {
     }
 
     /// Enters a connection. Returns its slot and, if the store was full, the
-    /// slot of the oldest, which is to be removed.
+    /// slot of the oldest, which is to be removed: its own, if the store takes
+    /// none.
     pub(super) fn insert(
         &mut self,
         now: Instant,
@@ -61,13 +62,13 @@ impl TimeWaits {
         remains: Remains,
     ) -> (u32, Option<u32>) {
         let is_full = self.slab.len() >= self.max;
-        let oldest = self.queue.first().filter(|_| is_full).map(|(_, slot)| *slot);
+        let oldest = self.queue.first().map(|(_, slot)| *slot);
         let expires = now + self.duration;
         let answers = ReplyLimit::default();
         let slot = self.slab.insert(Entry { key, remains, expires, answers });
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         self.queue.insert((expires, slot));
-        (slot, oldest)
+        (slot, is_full.then(|| oldest.unwrap_or(slot)))
     }
 
     /// Removes an entry.
@@ -249,6 +250,13 @@ mod tests {
 
     /// What remains of a connection that said nothing and was closed here first.
     fn remains() -> Remains {
+        remains_with(None)
+    }
+
+    fn remains_with(timestamps: Option<Timestamps>) -> Remains {
+        let options = SegmentOptions { timestamps, ..SegmentOptions::default() };
+        let segment =
+            |flags, seq| SegmentHeader { options: options.clone(), ..segment(flags, seq) };
         let now = Instant::ZERO;
         let params = OpenParams {
             config: ConnectionConfig::builder().build().unwrap(),
@@ -337,6 +345,31 @@ mod tests {
         assert_eq!(store.expired(at(80)), Some(third));
         store.remove(third);
         assert_eq!((store.len(), store.next_expiry()), (0, None));
+    }
+
+    #[test]
+    fn store_of_no_size_keeps_nothing() {
+        let mut store = TimeWaits::new(Duration::from_secs(60), 0);
+        let (slot, evicted) = store.insert(Instant::ZERO, key(2), remains());
+        assert_eq!(evicted, Some(slot));
+        store.remove(slot);
+        assert_eq!((store.len(), store.next_expiry()), (0, None));
+    }
+
+    #[test]
+    fn names_are_left_alone_for_a_second_and_for_good_without_timestamps() {
+        let at = Instant::from_millis;
+        let mut store = TimeWaits::new(Duration::from_secs(60), 9);
+        let stamped = remains_with(Some(Timestamps { tsval: 1, tsecr: 0 }));
+        let (slot, _) = store.insert(at(0), key(2), stamped);
+        assert_eq!(store.may_reuse(at(999), slot), None);
+        assert_eq!(store.may_reuse(at(1_000), slot), Some(SeqNumber::new(OURS + 2)));
+        // The peer is still there.
+        store.judge(at(1_500), slot, &segment(FIN, PEER + 1), 0);
+        assert_eq!(store.may_reuse(at(2_499), slot), None);
+        assert!(store.may_reuse(at(2_500), slot).is_some());
+        let (bare, _) = store.insert(at(0), key(3), remains());
+        assert_eq!(store.may_reuse(at(59_000), bare), None);
     }
 
     #[test]

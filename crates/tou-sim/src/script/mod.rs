@@ -36,6 +36,7 @@ use self::numbers::{Frame, Numbers};
 pub use self::seg::{Seg, ack, data, fin, pattern, rst, rst_ack, seg, syn, syn_ack};
 use crate::host::Host;
 use crate::link::Fate;
+use crate::presets;
 use crate::rng::SimRng;
 use crate::trace::{Record, Trace};
 
@@ -89,7 +90,7 @@ impl Script {
     /// The same with this configuration of its connections.
     #[must_use]
     pub fn with_connection(config: Arc<ConnectionConfig>) -> Self {
-        let config = EndpointConfig::builder().with_connection(config).build();
+        let config = presets::endpoint_builder().with_connection(config).build();
         Self::new(config.expect("all else is default"))
     }
 
