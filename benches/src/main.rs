@@ -2,6 +2,7 @@
 
 mod connects;
 mod flood;
+mod hostile;
 mod instructions;
 mod memory;
 mod paths;
@@ -33,6 +34,8 @@ enum Command {
     Instructions(instructions::Args),
     /// Time for one short connection, in memory, with TIME-WAIT full.
     Connects(connects::Args),
+    /// What a hostile segment costs, beside an ordinary one, in memory.
+    Hostile(hostile::Args),
     /// Goodput over simulated paths, in virtual time.
     Paths(paths::Args),
     /// tou beside kernel TCP, raw UDP and QUIC over loopback, in turns.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Memory(args) => memory::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Connects(args) => connects::run(&args),
+        Command::Hostile(args) => hostile::run(&args),
         Command::Paths(args) => paths::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Peer(side) => peers::play(&side),

@@ -6,12 +6,18 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use tou_proto::{Event, Port, Remote, State};
+use tou_proto::{EndpointConfig, Event, Port, Remote, State};
 use tou_sim::script::{Script, ack, data, syn, syn_ack};
 use tou_sim::{Fate, Knobs, LossCause, Manners, Pair, Talk, World, presets};
 
 fn address(host: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host], 9_000))
+}
+
+/// A pair that is idle when nobody says anything: no path is kept open.
+fn quiet_pair() -> Pair {
+    let config = EndpointConfig::builder().with_path_keepalive(None).build().unwrap();
+    Pair::builder(1).config(&config).build()
 }
 
 /// Three clients that talk to one server; the digest, and what it heard.
@@ -97,7 +103,7 @@ fn batches_are_taken_as_one() {
 
 #[test]
 fn run_for_ends_on_time() {
-    let mut pair = Pair::new(1);
+    let mut pair = quiet_pair();
     pair.connect();
     let before = pair.now();
     pair.run_for(Duration::from_millis(1_234));
@@ -160,7 +166,7 @@ fn script_notices_what_does_not_come() {
 #[test]
 #[should_panic(expected = "nothing happens any more")]
 fn pair_notices_that_it_waits_in_vain() {
-    let mut pair = Pair::new(1);
+    let mut pair = quiet_pair();
     pair.connect();
     pair.run_until(|_| false);
 }

@@ -13,6 +13,9 @@ use super::undo::{Spurious, UndoAck};
 use super::{AckInfo, AckOutcome, Phase, Recovery};
 use crate::time::Instant;
 
+/// More than a path that reorders makes; what comes after them is treated as loss.
+const MISTAKES_IN_A_WINDOW: u8 = 16;
+
 /// How coarse timestamps are.
 const TIMESTAMP_TICK: Duration = Duration::from_millis(1);
 
@@ -134,6 +137,9 @@ impl Recovery {
             original_before_timeout: delivery.original_before_timeout,
             recover: self.phase.recover(),
         })?;
+        if !self.may_believe_mistake() {
+            return None;
+        }
         match spurious {
             Spurious::Recovery => self.rack.on_spurious_recovery(),
             // RFC 4015 §3.2 would also raise the RTO to the round trip of what was
@@ -144,6 +150,19 @@ impl Recovery {
         self.board.queue.restore_lost();
         self.tlp.arm(ack.now);
         Some(spurious)
+    }
+
+    /// To mark all that is outstanding lost, and to put it back, costs a look at all of it.
+    /// A peer can pretend both with two acknowledgments, so there is a bound for each window
+    /// of data: a few looks a segment.
+    fn may_believe_mistake(&mut self) -> bool {
+        if self.mistakes_until <= self.board.queue.start() {
+            self.mistakes = 0;
+            self.mistakes_until = self.board.queue.end();
+        }
+        let may_believe = self.mistakes < MISTAKES_IN_A_WINDOW;
+        self.mistakes += u8::from(may_believe);
+        may_believe
     }
 
     /// Ends the episode if it was a mistake, or if all that was outstanding at its

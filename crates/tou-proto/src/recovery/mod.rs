@@ -208,6 +208,10 @@ pub(crate) struct Recovery {
     newreno: NewReno,
     undo: Undo,
     phase: Phase,
+    /// How many mistakes were believed since what is outstanding was first sent: until
+    /// this is acknowledged.
+    mistakes: u8,
+    mistakes_until: StreamPos,
     /// See [`Self::must_retransmit`].
     must_retransmit: bool,
     /// What the last acknowledgment delivered: part of the episode it may start.
@@ -232,6 +236,8 @@ impl Recovery {
             newreno: NewReno::default(),
             undo: Undo::default(),
             phase: Phase::Open,
+            mistakes: 0,
+            mistakes_until: StreamPos::default(),
             must_retransmit: false,
             last_delivered: 0,
             last_showed_loss: false,

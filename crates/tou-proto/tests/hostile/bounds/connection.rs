@@ -191,7 +191,9 @@ fn ranges_out_of_order() {
     assert_eq!(info.counters.out_of_order_segments, 1_000_000);
     assert_eq!(info.counters.reassembly_bytes_dropped, 1_000_000 - info.reassembly_queue);
     assert_eq!(info.reassembly_queue, 100);
-    assert_eq!(victim.segments_out - before, 25_000, "one answer to a batch");
+    // As many answers as it takes to report some of the blocks, for 40 segments.
+    let answers = victim.segments_out - before;
+    assert!(answers <= 4 * 25_000, "{answers}");
     assert!(victim.grown() <= 50_000, "{}", victim.grown());
     // What is in order is taken all the same.
     enemy.send(&mut victim, &[1; 1_000]);
