@@ -259,7 +259,8 @@ impl Connection {
             // The peer's SYN again: our answer was lost. An ACK alone would
             // not help a peer in SYN-SENT.
             self.recovery.mark_all_lost();
-        } else if seg.len() == 0 || !self.may_be_of_the_peer(seg) {
+        } else if seg.len() == 0 || seg.has(SegmentFlags::SYN) || !self.may_be_of_the_peer(seg) {
+            // RFC 5961 §4.2 for the SYN, wherever it lies.
             self.challenge(now);
         } else {
             if self.negotiated.sack && seg.data_end() <= self.rcv.nxt && !seg.payload.is_empty() {
