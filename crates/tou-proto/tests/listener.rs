@@ -120,6 +120,31 @@ fn port_is_listened_on_once() {
 }
 
 #[test]
+fn listening_on_the_port_of_a_connection_leaves_the_connection_alone() {
+    // RFC 9293 §3.9.1.1, MUST-41 and MUST-42.
+    let mut script = Script::with_connection(presets::plain());
+    let conn = script.connect();
+    script.expect(syn(0));
+    script.listen(1);
+    // A stranger's SYN is the listener's.
+    let own = script.peer_port;
+    let isn = script.local_isn().unwrap();
+    let stranger = syn_from(&mut script, 999);
+    script.inject(stranger);
+    script.expect(syn_ack(0, 1));
+    script.inject(ack(1, 1));
+    let accepted = script.accept();
+    assert_ne!(script.local_isn().unwrap(), isn);
+    // The answer to ours is ours.
+    script.peer_port = own;
+    let distance = isn.get().wrapping_sub(script.local_isn().unwrap().get());
+    script.inject(syn_ack(0, distance.wrapping_add(1)));
+    script.take_output();
+    assert_eq!(script.state(conn), State::Established);
+    assert_eq!(script.state(accepted), State::Established);
+}
+
+#[test]
 fn full_backlog_drops_syns_until_there_is_room() {
     let (mut script, listener) = listening(2);
     for number in [1, 2] {

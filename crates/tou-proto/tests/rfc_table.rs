@@ -1,5 +1,5 @@
 //! docs/RFC.md: no requirement of RFC 9293 is missing, and every file, function,
-//! test and script that it names is there.
+//! test and script that it names is there. So is what docs/SECURITY.md names.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -59,6 +59,23 @@ fn every_name_is_there() {
     assert!(names.clone().count() >= 200);
     let problems: Vec<_> = names
         .filter_map(|(number, name)| Some(format!("{number}: {}", check(name).err()?)))
+        .collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
+fn every_defence_is_there() {
+    let text = fs::read_to_string(root().join("docs/SECURITY.md")).unwrap().replace('\n', " ");
+    let is_place =
+        |name: &&str| name.contains(".rs") || (name.contains('/') && !name.contains(' '));
+    let places: Vec<_> = text.split('`').skip(1).step_by(2).filter(is_place).collect();
+    assert!(places.len() >= 50, "{}", places.len());
+    let named =
+        |place: &&str| Path::new(place).starts_with("crates") && root().join(place).exists();
+    let problems: Vec<_> = places
+        .iter()
+        .filter(|place| !named(place))
+        .filter_map(|place| check(place).err())
         .collect();
     assert!(problems.is_empty(), "{problems:#?}");
 }
