@@ -56,7 +56,8 @@ fn files_survive_a_bad_network() {
     let file = outbox.write("file", &data);
     let network = ["--drop", "0.05", "--dup", "0.02", "--reorder", "0.05", "--mss", "8000"];
     let (server, client) = transfer(&inbox, &network, &[&file]);
-    (server.ok(), client.ok());
+    server.ok();
+    client.ok();
     assert_same(&inbox.read("file"), &data);
 }
 
@@ -330,6 +331,19 @@ fn a_closed_output_ends_the_receiver_quietly() {
     let outcome = server.finish();
     assert_eq!(outcome.code(), Some(1));
     assert!(outcome.stderr.lines().all(|line| line.contains("file")), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_closed_output_ends_the_sender_quietly() {
+    let (outbox, inbox) = (TempDir::new("quiet-out"), TempDir::new("quiet-in"));
+    let file = outbox.write("file", b"content");
+    let (_server, addr) = recv(&inbox, &[]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = tou(&["send", &file, &addr]);
+    command.stdout(writer);
+    let outcome = start(command).finish();
+    assert_eq!((outcome.code(), outcome.stderr.as_str()), (Some(1), ""));
 }
 
 #[test]

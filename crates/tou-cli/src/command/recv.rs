@@ -87,7 +87,7 @@ fn receive_all(recv: &Recv, log: &Log) -> Result<(), Failure> {
     show_stats_at_the_end(common, &socket, &signals);
     serve_all(&listener, |stream| match desk.serve(recv, stream) {
         Ok(Served { missed, .. }) => {
-            missed.iter().for_each(|reason| desk.progress.complain(reason))
+            missed.iter().for_each(|reason| desk.progress.complain(reason));
         }
         Err(failure) => desk.progress.complain(&failure.to_string()),
     })?;

@@ -19,6 +19,9 @@ use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
 
 use super::name::FileName;
 
+/// How often a file is opened that moves away in just that moment.
+const ATTEMPTS: u32 = 16;
+
 /// An open directory.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -62,6 +65,7 @@ impl Directory {
         let file = options.open(path)?;
         let mask = umask(Mode::from_bits_truncate(0o077));
         umask(mask);
+        #[allow(clippy::useless_conversion, reason = "the types differ between systems")]
         let this = Self { file, mask: mask.bits().into() };
         this.check_writable(path)?;
         Ok(this)
@@ -82,13 +86,14 @@ impl Directory {
             Some(_) if force => {}
             Some(_) => return Err(StoreError::Exists),
         }
-        loop {
+        for _ in 0..ATTEMPTS {
             let file = self.lock(&name.partial())?;
             // Whoever held the lock may have given the file its name meanwhile.
             if self.is_at(&file, &name.partial())? {
                 return Ok(Partial { directory: self, name: name.clone(), file });
             }
         }
+        Err(StoreError::Busy)
     }
 
     fn lock(&self, name: &str) -> Result<Flock<File>, StoreError> {

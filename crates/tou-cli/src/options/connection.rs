@@ -73,7 +73,7 @@ pub(crate) struct ConnectionOptions {
     /// Give up when nothing was acknowledged for so long [default: 30s; the demo: 2m]
     #[arg(long, value_name = "TIME", value_parser = value::timeout)]
     user_timeout: Option<Duration>,
-    /// When a silent peer is asked whether it is there: IDLE[,INTERVAL,PROBES] or off
+    /// When a silent peer is asked whether it is there: IDLE or IDLE,INTERVAL,PROBES or off
     ///
     /// After IDLE of silence, and then every INTERVAL; after PROBES without an answer the
     /// connection has timed out. By default a third and a twelfth of the user timeout and 6, so that
