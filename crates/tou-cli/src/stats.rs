@@ -255,6 +255,7 @@ impl Page {
             ("duplicate bytes", counters.duplicate_bytes_received),
             ("out of order", counters.out_of_order_segments),
             ("reassembly dropped", counters.reassembly_bytes_dropped),
+            ("bytes beyond the window", counters.bytes_beyond_window),
             ("unacceptable segments", counters.unacceptable_segments),
             ("rejected by PAWS", counters.paws_rejected),
             ("challenge ACKs", counters.challenge_acks),
@@ -263,6 +264,9 @@ impl Page {
             ("keepalive probes", counters.keepalive_probes),
             ("segment size fell", counters.mtu_fallbacks),
             ("path errors", counters.soft_errors),
+            ("writes refused", counters.writes_refused),
+            ("limited by segments", counters.segments_limited),
+            ("limited by memory", counters.memory_limited),
         ] {
             self.count(name, count);
         }
@@ -312,7 +316,9 @@ impl Page {
             ("SYNs dropped", counters.syns_dropped),
             ("connections refused", counters.connections_refused),
             ("from a wrong path", counters.wrong_path),
+            ("path keepalives", counters.path_keepalives),
             ("TIME-WAITs evicted", counters.time_wait_evicted),
+            ("TIME-WAITs taken over", counters.time_wait_reused),
             ("stray path errors", counters.stray_path_errors),
         ] {
             self.count(name, count);
