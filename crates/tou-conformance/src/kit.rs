@@ -10,7 +10,7 @@ use std::thread;
 use tou_proto::{ConnectionConfig, ConnectionConfigBuilder, Port, Remote};
 use tou_udp::{Direction, Impairment};
 
-use crate::check::{Failure, Outcome, joined, same_bytes};
+use crate::check::{Failure, Outcome, comes, joined, same_bytes};
 use crate::driver::{Driver, Listener, Setup, Socket, Stream};
 
 /// Long enough for anything that is going to happen.
@@ -28,6 +28,20 @@ pub(crate) fn remote(addr: SocketAddr) -> Result<Remote, Failure> {
 
 pub(crate) fn port(number: u16) -> Result<Port, Failure> {
     Port::new(number).ok_or_else(|| Failure::new("port zero"))
+}
+
+/// A socket at an address that has become free. A process that another case
+/// starts has all descriptors of this one for a moment, so it may take one.
+pub(crate) fn bound_again<D: Driver>(driver: &D, addr: SocketAddr) -> Result<D::Socket, Failure> {
+    let mut socket = None;
+    comes("the address is free", || match driver.bind(addr, &Setup::default()) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(false),
+        bound => {
+            socket = Some(bound?);
+            Ok(true)
+        }
+    })?;
+    socket.ok_or_else(|| Failure::new("no socket"))
 }
 
 /// A UDP socket that never answers, and its address.

@@ -7,7 +7,7 @@
 use core::net::SocketAddr;
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 
 use crate::check::Failure;
@@ -47,6 +47,8 @@ const ROLES: [(Role, &str); 3] =
 #[derive(Debug)]
 pub(crate) struct Peer {
     child: Child,
+    /// Its life line. `Child::wait` would cut it.
+    _stdin: Option<ChildStdin>,
     /// Where it is.
     pub(crate) addr: SocketAddr,
 }
@@ -76,7 +78,7 @@ impl Peer {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         match line.trim().parse() {
-            Ok(addr) => Ok(Self { child, addr }),
+            Ok(addr) => Ok(Self { _stdin: child.stdin.take(), child, addr }),
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();

@@ -4,10 +4,11 @@ use core::time::Duration;
 use std::net::Shutdown;
 use std::thread;
 
-use crate::check::{Outcome, holds, joined, same, same_bytes};
+use crate::check::{Outcome, holds, joined, same, same_bytes, soon};
+use crate::clock::now;
 use crate::driver::{Driver, Stream};
 use crate::kit::{
-    Pair, configured, exchange, fill, meet, noise, quick, read_all, read_some, write_all,
+    MOMENT, Pair, configured, exchange, fill, meet, noise, quick, read_all, read_some, write_all,
 };
 
 topic! { "backpressure"
@@ -18,6 +19,7 @@ topic! { "backpressure"
     a_reader_of_single_octets_gets_all: "A reader that takes one octet at a time gets every one.";
     a_stall_is_no_death: "A peer that does not read but answers probes outlasts the user timeout.";
     a_reader_wakes_the_writer: "A writer that waits goes on as soon as the peer reads.";
+    a_writer_behind_a_reader_is_woken: "So does one that waits while another thread waits in a read.";
     both_may_stall_at_once: "Two sides that both write before they read get all, once they read.";
 }
 
@@ -105,6 +107,24 @@ fn a_reader_wakes_the_writer<D: Driver>(driver: &D) -> Outcome {
         let got = read_some(&server, 1 << 20)?;
         joined(writer)??;
         same_bytes(&got, &noise(1 << 20, 5))
+    })
+}
+
+fn a_writer_behind_a_reader_is_woken<D: Driver>(driver: &D) -> Outcome {
+    let Pair { client, server, .. } = Pair::new(driver)?;
+    let taken = fill::<D>(&client)?;
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| read_some(&client, 1));
+        thread::sleep(MOMENT);
+        let writer = scope.spawn(|| write_all(&client, b"more"));
+        thread::sleep(MOMENT);
+        let start = now();
+        read_some(&server, taken)?;
+        joined(writer)??;
+        soon(start)?;
+        same_bytes(&read_some(&server, 4)?, b"more")?;
+        write_all(&server, b"!")?;
+        same_bytes(&joined(reader)??, b"!")
     })
 }
 

@@ -315,6 +315,8 @@ fn lingering_is_bounded<D: Driver>(driver: &D) -> Outcome {
 
 fn lingering_for_no_time_resets<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
+    // Somebody has to answer for it, should the reset get lost.
+    let _socket = client.socket();
     client.set_linger(Some(Duration::ZERO));
     fill::<D>(&client)?;
     read_some(&server, 1)?;

@@ -6,7 +6,9 @@ use std::thread;
 
 use crate::check::{Failure, Outcome, fails, joined, same, same_bytes};
 use crate::driver::{Driver, Setup, Socket, Stream};
-use crate::kit::{LONG, Pair, echo, local, meet, noise, read_all, read_some, write_all};
+use crate::kit::{
+    LONG, Pair, bound_again, echo, local, meet, noise, read_all, read_some, write_all,
+};
 
 topic! { "handles"
     one_reads_while_another_writes: "A clone writes in one thread while another reads what comes back.";
@@ -94,7 +96,7 @@ fn a_stream_keeps_its_socket<D: Driver>(driver: &D) -> Outcome {
     same(client.local_addr()?, addr)?;
     drop((client, server));
     // Both have gone: the port is free.
-    driver.bind(addr, &Setup::default())?;
+    bound_again(driver, addr)?;
     Ok(())
 }
 

@@ -2,13 +2,18 @@
 
 use std::thread;
 
-use crate::check::{Failure, Outcome, comes, joined, same, same_bytes};
+use crate::check::{Failure, Outcome, comes, joined, same, same_bytes, soon};
+use crate::clock::now;
 use crate::driver::{Driver, Listener, Setup, Socket, Stream};
-use crate::kit::{LONG, Pair, echo, local, meet, noise, patient, read_some, round_trip, write_all};
+use crate::kit::{
+    LONG, MOMENT, Pair, bound_again, echo, local, meet, noise, patient, read_some, round_trip,
+    write_all,
+};
 
 topic! { "many"
     clients_are_served_at_once: "Clients of one socket and of many are echoed to at the same time.";
     a_hundred_streams_share_a_socket: "A hundred streams between two sockets each have their own data.";
+    each_waiting_thread_is_woken: "Of many threads that wait on one socket, in reads and in accept, each is woken when its time comes.";
     one_after_the_other_leaves_nothing: "Connections that come and go leave nothing but TIME-WAIT.";
     sockets_come_and_go: "Sockets that come and go free their ports.";
 }
@@ -64,6 +69,37 @@ fn a_hundred_streams_share_a_socket<D: Driver>(driver: &D) -> Outcome {
     Ok(())
 }
 
+fn each_waiting_thread_is_woken<D: Driver>(driver: &D) -> Outcome {
+    let socket = driver.bind(local(), &Setup::default())?;
+    let own = socket.listen()?;
+    own.set_accept_timeout(Some(LONG))?;
+    let mut listener = driver.listen(local())?;
+    let mut pairs = Vec::new();
+    for _ in 0..5 {
+        let pair = Pair::<D>::between(&socket, listener)?;
+        listener = pair.listener;
+        pairs.push((pair.client, pair.server));
+    }
+    thread::scope(|scope| {
+        let mut readers = Vec::new();
+        for (client, _) in &pairs {
+            readers.push(scope.spawn(|| read_some(client, 1)));
+        }
+        let acceptor = scope.spawn(|| own.accept());
+        thread::sleep(MOMENT);
+        // In another order than they came, whoever does the work meanwhile.
+        let readers: Vec<_> = readers.into_iter().zip(&pairs).collect();
+        let start = now();
+        for (reader, (_, server)) in readers.into_iter().rev() {
+            write_all(server, b"!")?;
+            same_bytes(&joined(reader)??, b"!")?;
+        }
+        let client = driver.connect(socket.local_addr())?;
+        same(joined(acceptor)??.0.peer_port(), client.local_port())?;
+        soon(start)
+    })
+}
+
 fn one_after_the_other_leaves_nothing<D: Driver>(driver: &D) -> Outcome {
     const COUNT: usize = 200;
     let server = driver.bind(local(), &Setup::default())?;
@@ -86,9 +122,9 @@ fn one_after_the_other_leaves_nothing<D: Driver>(driver: &D) -> Outcome {
 }
 
 fn sockets_come_and_go<D: Driver>(driver: &D) -> Outcome {
-    let mut addr = local();
+    let mut addr = driver.bind(local(), &Setup::default())?.local_addr();
     for _ in 0..10 {
-        let listener = driver.listen(addr)?;
+        let listener = bound_again(driver, addr)?.listen()?;
         addr = listener.local_addr()?;
         let socket = driver.bind(local(), &Setup::default())?;
         let pair = Pair::<D>::between(&socket, listener)?;
