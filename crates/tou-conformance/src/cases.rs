@@ -31,6 +31,7 @@ mod killed;
 mod many;
 mod names;
 mod options;
+mod shutdown;
 mod timeouts;
 
 /// All cases, by topic.
@@ -45,6 +46,7 @@ pub fn cases<D: Driver>() -> Vec<Case<D>> {
         data::cases,
         handles::cases,
         backpressure::cases,
+        shutdown::cases,
         closing::cases,
         errors::cases,
         impairment::cases,

@@ -12,14 +12,18 @@ use crate::kit::{
 };
 
 topic! { "backpressure"
-    a_writer_stops_when_nobody_reads: "What nobody reads fills bounded buffers, and then writing waits.";
-    all_that_was_taken_arrives: "What a full stream took arrives once it is read, and no octet more.";
-    a_stalled_stream_holds_up_no_other: "Streams of the same sockets go on beside one that nobody reads.";
+    a_writer_stops_when_nobody_reads:
+        "What nobody reads fills bounded buffers, and then writing waits.";
+    all_that_was_taken_arrives:
+        "What a full stream took arrives once it is read, and no octet more.";
+    a_stalled_stream_holds_up_no_other:
+        "Streams of the same sockets go on beside one that nobody reads.";
     small_buffers_carry_much: "Much goes through buffers of 4 KiB, both ways at once.";
     a_reader_of_single_octets_gets_all: "A reader that takes one octet at a time gets every one.";
     a_stall_is_no_death: "A peer that does not read but answers probes outlasts the user timeout.";
     a_reader_wakes_the_writer: "A writer that waits goes on as soon as the peer reads.";
-    a_writer_behind_a_reader_is_woken: "So does one that waits while another thread waits in a read.";
+    a_writer_behind_a_reader_is_woken:
+        "A writer goes on as soon as the peer reads, also while another thread waits in a read.";
     both_may_stall_at_once: "Two sides that both write before they read get all, once they read.";
 }
 

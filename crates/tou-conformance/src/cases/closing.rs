@@ -1,169 +1,54 @@
-//! Ending a connection, or its handles, in every order.
+//! Giving up streams and sockets: drops, lingering, aborts, in every order.
 
 use core::time::Duration;
 use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::thread;
 
-use tou_proto::State;
 use tou_udp::{Direction, Impairment};
 
 use crate::check::{Failure, Outcome, comes, fails, holds, joined, same, same_bytes, soon};
 use crate::clock::now;
 use crate::driver::{Driver, Listener, Setup, Socket, Stream};
 use crate::kit::{
-    LONG, MOMENT, Pair, fill, local, meet, mute, noise, nothing, patient, quiet, read_all,
-    read_some, write_all,
+    LONG, MOMENT, Pair, fill, local, meet, mute, noise, nothing, patient, read_all, read_some,
+    write_all,
 };
 
 topic! { "closing"
-    a_half_closed_stream_is_answered: "After a shutdown of writing, the answer is still read, however long.";
-    the_end_stays_the_end: "Reads after the end of the stream return zero again and again.";
-    an_end_comes_with_its_data: "Data and the end of the stream that were sent at once are read as both.";
-    writing_after_a_shutdown_is_a_broken_pipe: "Every kind of write after a shutdown of writing is BrokenPipe.";
-    a_shutdown_of_reading_ends_it: "After a shutdown of reading, reads return zero, and writing goes on.";
-    a_shutdown_of_both_ends_both: "After a shutdown of both, reads return zero and writes are BrokenPipe.";
-    a_second_shutdown_does_nothing: "Shutting down twice is no error.";
-    a_shutdown_wakes_who_waits: "Threads that wait in reads and writes return when the stream is shut down.";
-    a_shutdown_wakes_a_quiet_reader: "So does one that waits where nothing is sent or due, when only reading is shut down.";
-    a_dropped_stream_delivers_everything: "Megabytes that were written before the drop arrive, with the end.";
-    a_dropped_stream_with_unread_data_ends_well: "A drop with unread data still delivers what was written.";
-    a_drop_does_not_wait_while_its_socket_lives: "Dropping a stream with unsent data returns at once if its socket has other handles.";
-    the_last_drop_is_bounded: "The drop of the last handle waits for a silent peer as long as it was told.";
-    a_slow_reader_gets_everything_from_the_last_drop: "While the peer takes data, the drop of the last handle waits longer than for a silent one.";
-    a_lost_last_acknowledgment_is_no_failure: "Closing a socket is no failure when all arrived, though the peer went before it had acknowledged the last FIN.";
-    a_last_fin_into_the_void_is_no_failure: "Nor when the last FIN went into a void, and all data had arrived.";
+    a_dropped_stream_delivers_everything:
+        "Megabytes that were written before the drop arrive, with the end.";
+    a_dropped_stream_with_unread_data_ends_well:
+        "A drop with unread data still delivers what was written.";
+    a_drop_does_not_wait_while_its_socket_lives:
+        "Dropping a stream with unsent data returns at once if its socket has other handles.";
+    the_last_drop_is_bounded:
+        "The drop of the last handle waits for a silent peer as long as it was told.";
+    a_slow_reader_gets_everything_from_the_last_drop:
+        "While the peer takes data, the drop of the last handle waits longer than for a silent \
+         one.";
+    a_lost_last_acknowledgment_is_no_failure:
+        "Closing a socket is no failure when all arrived, though the peer went before it had \
+         acknowledged the last FIN.";
+    a_last_fin_into_the_void_is_no_failure:
+        "Closing a socket is no failure when the last FIN went into a void and all data arrived.";
     a_clone_keeps_the_stream_open: "The stream ends with its last handle and not before.";
     lingering_waits_for_the_data: "A drop that lingers returns when the data has arrived.";
     lingering_is_bounded: "A drop that lingers returns after that time though nothing has arrived.";
     lingering_for_no_time_resets: "A drop with a linger time of zero resets.";
-    both_ends_may_close_at_once: "When both shut down at the same time, both read the end.";
-    every_order_leaves_nothing: "Shutdowns, drops and aborts of both ends, in every order: data written before arrives unless it was aborted, and nothing is left.";
+    every_order_leaves_nothing:
+        "Shutdowns, drops and aborts of both ends, in every order: data written before arrives \
+         unless it was aborted, and nothing is left.";
     who_closes_first_waits: "TIME-WAIT is at the side that closed first, and only there.";
-    closing_a_socket_delivers_everything: "Closing the socket delivers what was written, and the end, to all.";
-    closing_a_socket_ends_every_call: "When a socket is closed, calls that wait return NotConnected, and so do later ones.";
-    closing_a_quiet_socket_ends_accept: "So does a thread that accepts where no connection ever was.";
-    closing_a_socket_says_what_is_missing: "Closing a socket in limited time is TimedOut when something has not arrived, and can be done again.";
-}
-
-fn a_half_closed_stream_is_answered<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    write_all(&client, b"question")?;
-    client.shutdown(Shutdown::Write)?;
-    same_bytes(&read_all(&server)?, b"question")?;
-    let answer = noise(1 << 20, 5);
-    thread::scope(|scope| {
-        let reader = scope.spawn(|| read_all(&client));
-        write_all(&server, &answer)?;
-        server.shutdown(Shutdown::Write)?;
-        same_bytes(&joined(reader)??, &answer)
-    })
-}
-
-fn the_end_stays_the_end<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    client.shutdown(Shutdown::Write)?;
-    for _ in 0..3 {
-        same(server.read(&mut [0; 8])?, 0)?;
-        same(server.peek(&mut [0; 8])?, 0)?;
-        same(server.read_chunk(8)?, None)?;
-    }
-    Ok(())
-}
-
-fn an_end_comes_with_its_data<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    // They leave in one segment.
-    client.set_cork(true)?;
-    write_all(&client, b"all of it")?;
-    client.shutdown(Shutdown::Write)?;
-    comes("both have arrived", || Ok(server.info()?.state == State::CloseWait))?;
-    same_bytes(&read_some(&server, 9)?, b"all of it")?;
-    same(server.read(&mut [0])?, 0)
-}
-
-fn writing_after_a_shutdown_is_a_broken_pipe<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    client.shutdown(Shutdown::Write)?;
-    for _ in 0..2 {
-        fails(client.write(b"late"), ErrorKind::BrokenPipe)?;
-        fails(client.write_vectored(&[std::io::IoSlice::new(b"late")]), ErrorKind::BrokenPipe)?;
-        let mut data = bytes::Bytes::from_static(b"late");
-        fails(client.write_bytes(&mut data), ErrorKind::BrokenPipe)?;
-        same(data.len(), 4)?;
-    }
-    same(read_all(&server)?.len(), 0)
-}
-
-fn a_shutdown_of_reading_ends_it<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    write_all(&server, b"unheard")?;
-    client.shutdown(Shutdown::Read)?;
-    same(client.read(&mut [0; 8])?, 0)?;
-    same(client.read_chunk(8)?, None)?;
-    write_all(&client, b"heard")?;
-    same_bytes(&read_some(&server, 5)?, b"heard")
-}
-
-fn a_shutdown_of_both_ends_both<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    write_all(&client, b"bye")?;
-    client.shutdown(Shutdown::Both)?;
-    same(client.read(&mut [0])?, 0)?;
-    fails(client.write(b"late"), ErrorKind::BrokenPipe)?;
-    same_bytes(&read_all(&server)?, b"bye")
-}
-
-fn a_second_shutdown_does_nothing<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    for how in [Shutdown::Write, Shutdown::Write, Shutdown::Read, Shutdown::Both, Shutdown::Both] {
-        client.shutdown(how)?;
-    }
-    same(read_all(&server)?.len(), 0)?;
-    // The peer has closed too, and all is over.
-    server.shutdown(Shutdown::Both)?;
-    comes("both have closed", || {
-        Ok(matches!(client.info()?.state, State::TimeWait | State::Closed))
-    })?;
-    client.shutdown(Shutdown::Write)?;
-    Ok(())
-}
-
-fn a_shutdown_wakes_who_waits<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    fill::<D>(&client)?;
-    thread::scope(|scope| {
-        let readers = [(); 2].map(|()| scope.spawn(|| client.read(&mut [0])));
-        let writer = scope.spawn(|| client.write(b"more"));
-        thread::sleep(MOMENT);
-        let start = now();
-        client.shutdown(Shutdown::Both)?;
-        for reader in readers {
-            same(joined(reader)??, 0)?;
-        }
-        fails(joined(writer)?, ErrorKind::BrokenPipe)?;
-        soon(start)
-    })?;
-    client.abort();
-    drop(server);
-    Ok(())
-}
-
-fn a_shutdown_wakes_a_quiet_reader<D: Driver>(driver: &D) -> Outcome {
-    let Pair { client, server, .. } = Pair::new(driver)?;
-    quiet::<D>(&client, &server)?;
-    thread::scope(|scope| {
-        let readers = [(); 2].map(|()| scope.spawn(|| client.read(&mut [0])));
-        thread::sleep(MOMENT);
-        let start = now();
-        client.shutdown(Shutdown::Read)?;
-        for reader in readers {
-            same(joined(reader)??, 0)?;
-        }
-        soon(start)
-    })?;
-    write_all(&client, b"!")?;
-    same_bytes(&read_some(&server, 1)?, b"!")
+    closing_a_socket_delivers_everything:
+        "Closing the socket delivers what was written, and the end, to all.";
+    closing_a_socket_ends_every_call:
+        "When a socket is closed, calls that wait return NotConnected, and so do later ones.";
+    closing_a_quiet_socket_ends_accept:
+        "When a socket without connections is closed, a thread that accepts returns.";
+    closing_a_socket_says_what_is_missing:
+        "Closing a socket in limited time is TimedOut when something has not arrived, and can be \
+         done again.";
 }
 
 fn a_dropped_stream_delivers_everything<D: Driver>(driver: &D) -> Outcome {
@@ -323,22 +208,6 @@ fn lingering_for_no_time_resets<D: Driver>(driver: &D) -> Outcome {
     drop(client);
     fails(read_all(&server), ErrorKind::ConnectionReset)?;
     Ok(())
-}
-
-fn both_ends_may_close_at_once<D: Driver>(driver: &D) -> Outcome {
-    let pair = Pair::new(driver)?;
-    // The FINs cross.
-    let far = Impairment { delay: Duration::from_millis(40), ..Impairment::default() };
-    for stream in [&pair.client, &pair.server] {
-        stream.socket().impair(Direction::Send, &far)?;
-        stream.shutdown(Shutdown::Write)?;
-    }
-    same(pair.client.read(&mut [0])?, 0)?;
-    same(pair.server.read(&mut [0])?, 0)?;
-    for stream in [&pair.client, &pair.server] {
-        comes("both have closed", || Ok(stream.info()?.state == State::TimeWait))?;
-    }
-    pair.part()
 }
 
 /// What can be done to one end.

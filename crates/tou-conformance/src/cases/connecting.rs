@@ -18,26 +18,41 @@ use crate::kit::{
 };
 
 topic! { "connecting"
-    a_port_without_a_socket_refuses: "Connecting to a port that nobody has bound fails with ConnectionRefused, and says why inside.";
+    a_port_without_a_socket_refuses:
+        "Connecting to a port that nobody has bound fails with ConnectionRefused, and says why \
+         inside.";
     a_socket_without_a_listener_refuses: "A socket that does not listen refuses.";
-    silence_times_out: "Connecting to a peer that is silent fails with TimedOut, not before its time.";
+    silence_times_out:
+        "Connecting to a peer that is silent fails with TimedOut, not before its time.";
     silence_ends_the_configured_time: "The configuration's connect timeout ends connecting too.";
     a_connect_timeout_of_zero_is_refused: "Connecting in no time is InvalidInput.";
     port_zero_is_no_destination: "Connecting to port zero is InvalidInput.";
-    the_unspecified_address_is_no_destination: "Connecting to 0.0.0.0, which is nobody's, is InvalidInput.";
-    a_failed_connect_leaves_nothing: "After a connect that failed or timed out, the socket has no connection and is as before.";
-    connections_form_before_accept: "The handshake needs nobody in accept, and what was written before is there.";
-    connections_are_accepted_in_order: "Connections are accepted in the order in which they were opened.";
-    a_full_backlog_makes_clients_wait: "Beyond the backlog a client waits, and is connected when there is room.";
+    the_unspecified_address_is_no_destination:
+        "Connecting to 0.0.0.0, which is nobody's, is InvalidInput.";
+    a_failed_connect_leaves_nothing:
+        "After a connect that failed or timed out, the socket has no connection and is as before.";
+    connections_form_before_accept:
+        "The handshake needs nobody in accept, and what was written before is there.";
+    connections_are_accepted_in_order:
+        "Connections are accepted in the order in which they were opened.";
+    a_full_backlog_makes_clients_wait:
+        "Beyond the backlog a client waits, and is connected when there is room.";
     each_acceptor_gets_one: "Of several threads that accept, each gets a connection of its own.";
-    a_listener_that_goes_resets_its_queue: "Connections that nobody accepted are reset when their listener is dropped.";
-    a_port_can_be_listened_on_again: "After a listener was dropped, its port refuses, and can have another.";
-    accepted_streams_outlive_their_listener: "A stream goes on when the listener it came from is dropped.";
-    simultaneous_open_makes_one_connection: "Two sides that connect to each other's ports at the same time get one connection.";
+    a_listener_that_goes_resets_its_queue:
+        "Connections that nobody accepted are reset when their listener is dropped.";
+    a_port_can_be_listened_on_again:
+        "After a listener was dropped, its port refuses, and can have another.";
+    accepted_streams_outlive_their_listener:
+        "A stream goes on when the listener it came from is dropped.";
+    simultaneous_open_makes_one_connection:
+        "Two sides that connect to each other's ports at the same time get one connection.";
     a_socket_connects_to_its_own_listener: "Both ends of a connection may belong to one socket.";
-    a_stream_connects_to_itself: "A connection from a port to the same port, of one socket, has itself as its peer.";
-    too_many_connections_are_refused: "A socket with as many connections as it may have opens no more, until one goes.";
-    a_socket_made_elsewhere_is_taken_over: "A UDP socket that was bound before carries connections.";
+    a_stream_connects_to_itself:
+        "A connection from a port to the same port, of one socket, has itself as its peer.";
+    too_many_connections_are_refused:
+        "A socket with as many connections as it may have opens no more, until one goes.";
+    a_socket_made_elsewhere_is_taken_over:
+        "A UDP socket that was bound before carries connections.";
 }
 
 fn a_port_without_a_socket_refuses<D: Driver>(driver: &D) -> Outcome {

@@ -15,16 +15,19 @@ use crate::kit::{
 topic! { "data"
     an_echo_comes_back: "Messages of all sizes come back as they were.";
     much_goes_both_ways_at_once: "Four megabytes each way at once are whole.";
-    reading_or_writing_nothing_returns_at_once: "Calls with nothing to read into or to write return zero and do not wait, also at the end.";
+    reading_or_writing_nothing_returns_at_once:
+        "Calls with nothing to read into or to write return zero and do not wait, also at the end.";
     a_peek_takes_nothing: "A peek returns what the next read returns too.";
     a_peek_waits: "A peek waits for data and sees the end.";
     vectored_reads_fill_in_order: "A vectored read fills its buffers one after the other.";
     vectored_writes_join: "A vectored write sends its buffers one after the other.";
     empty_vectors_are_nothing: "Vectored calls with empty buffers return zero at once.";
-    chunks_come_in_order: "Runs of data without a copy are whole and in order, and no longer than asked for.";
+    chunks_come_in_order:
+        "Runs of data without a copy are whole and in order, and no longer than asked for.";
     chunks_go_in_parts: "Writing a run without a copy takes it from the front and leaves the rest.";
     chunks_and_copies_mix: "Reads, chunks and peeks in turn see one stream.";
-    many_small_writes_are_one_stream: "A hundred thousand octets written one to seven at a time arrive in order.";
+    many_small_writes_are_one_stream:
+        "A hundred thousand octets written one to seven at a time arrive in order.";
     flushing_does_not_wait: "Flushing is done at once, even when the peer reads nothing.";
 }
 

@@ -14,18 +14,23 @@ use crate::driver::{Driver, Stream};
 use crate::kit::{LONG, MOMENT, Pair, fill, meet, quiet, read_some, write_all};
 
 topic! { "errors"
-    an_abort_resets_the_peer: "The peer of an aborted stream reads ConnectionReset, and finds the reason inside.";
+    an_abort_resets_the_peer:
+        "The peer of an aborted stream reads ConnectionReset, and finds the reason inside.";
     an_aborted_stream_is_not_connected: "Every call on an aborted stream is NotConnected.";
     an_error_is_taken_once: "take_error tells of a reset once, and then of nothing.";
-    a_healthy_stream_has_no_error: "take_error tells of nothing while all is well, nor after a graceful end.";
+    a_healthy_stream_has_no_error:
+        "take_error tells of nothing while all is well, nor after a graceful end.";
     an_error_stays: "Every read and write after a reset fails, not only the first.";
-    data_before_a_reset_is_read_first: "What had arrived before a reset is read, then comes the error.";
+    data_before_a_reset_is_read_first:
+        "What had arrived before a reset is read, then comes the error.";
     a_reset_wakes_a_reader: "A thread that waits in a read gets the reset.";
     a_reset_wakes_a_writer: "A thread that waits in a write gets the reset.";
     an_abort_wakes_other_handles: "Threads that wait on other handles of an aborted stream return.";
-    an_abort_wakes_a_quiet_reader: "So does one that waits where nothing else happens.";
+    an_abort_wakes_a_quiet_reader:
+        "A thread that waits where nothing else happens returns when the stream is aborted.";
     writing_to_a_gone_peer_fails: "Who goes on writing to a peer that has closed is told so.";
-    options_of_a_reset_stream_can_be_asked: "A stream that was reset still knows its addresses and its figures.";
+    options_of_a_reset_stream_can_be_asked:
+        "A stream that was reset still knows its addresses and its figures.";
 }
 
 /// A pair whose server has been reset, and knows.

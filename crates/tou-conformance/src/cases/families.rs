@@ -12,11 +12,13 @@ use crate::kit::{LONG, Pair, local, meet};
 
 topic! { "families"
     ipv6_carries_data: "Streams work over IPv6.";
-    a_dual_stack_listener_takes_both: "A listener on [::] accepts IPv4 too, and calls such peers by their IPv4 addresses.";
+    a_dual_stack_listener_takes_both:
+        "A listener on [::] accepts IPv4 too, and calls such peers by their IPv4 addresses.";
     a_dual_stack_socket_reaches_both: "A socket on [::] connects to IPv4 and IPv6.";
     ipv4_mapped_is_ipv4: "An IPv4-mapped IPv6 address is reached from an IPv4 socket.";
     an_ipv4_socket_cannot_reach_ipv6: "An IPv6 address is NetworkUnreachable from an IPv4 socket.";
-    an_ipv6_only_listener_takes_no_ipv4: "Without dual stack, a listener on [::] is not there for IPv4.";
+    an_ipv6_only_listener_takes_no_ipv4:
+        "Without dual stack, a listener on [::] is not there for IPv4.";
 }
 
 fn any6() -> SocketAddr {

@@ -11,12 +11,15 @@ use crate::kit::{
 };
 
 topic! { "handles"
-    one_reads_while_another_writes: "A clone writes in one thread while another reads what comes back.";
+    one_reads_while_another_writes:
+        "A clone writes in one thread while another reads what comes back.";
     what_one_shuts_down_is_shut_for_all: "A shutdown by one handle is one for its clones.";
     readers_share_the_data: "Of several readers each octet goes to one.";
     writers_share_the_stream: "What several writers write all arrives.";
-    a_stream_keeps_its_socket: "A stream works when every handle to its socket and listener is gone.";
-    handles_of_a_socket_are_one: "Clones of a socket, and its streams' sockets, are the same socket.";
+    a_stream_keeps_its_socket:
+        "A stream works when every handle to its socket and listener is gone.";
+    handles_of_a_socket_are_one:
+        "Clones of a socket, and its streams' sockets, are the same socket.";
 }
 
 fn one_reads_while_another_writes<D: Driver>(driver: &D) -> Outcome {

@@ -22,10 +22,13 @@ topic! { "impairment"
     reordering_disorders_nothing: "One datagram in five is overtaken, and the data is whole.";
     jitter_disorders_nothing: "Datagrams take their time, and the data is whole.";
     everything_at_once_is_survived: "Loss, copies, reordering and damage at once, both ways.";
-    a_flipped_bit_is_caught: "With a checksum in the segment, flipped bits are found and the data is whole.";
-    an_outage_is_survived: "What was written while nothing passed arrives when the network is back.";
+    a_flipped_bit_is_caught:
+        "With a checksum in the segment, flipped bits are found and the data is whole.";
+    an_outage_is_survived:
+        "What was written while nothing passed arrives when the network is back.";
     loss_while_connecting_is_survived: "A lossy network is connected through.";
-    loss_while_closing_is_survived: "What a dropped stream had written arrives through loss, with its end.";
+    loss_while_closing_is_survived:
+        "What a dropped stream had written arrives through loss, with its end.";
     an_impossible_network_is_refused: "A probability above one is InvalidInput.";
 }
 

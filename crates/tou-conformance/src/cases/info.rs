@@ -11,10 +11,12 @@ use crate::driver::{Driver, Setup, Socket, Stream};
 use crate::kit::{Pair, configured, exchange, local, meet, mute, quick, read_some, write_all};
 
 topic! { "info"
-    states_follow_the_connection: "The states of both ends are RFC 9293's while the connection opens and ends.";
+    states_follow_the_connection:
+        "The states of both ends are RFC 9293's while the connection opens and ends.";
     octets_are_counted: "Sent, acknowledged and received octets are those that were written.";
     queues_are_told: "Unread and unacknowledged octets are counted while they wait.";
-    round_trips_are_measured: "The round trip is known after an exchange, and is not less than the network's.";
+    round_trips_are_measured:
+        "The round trip is known after an exchange, and is not less than the network's.";
     retransmissions_are_counted: "What was lost and sent again is counted.";
     a_stall_is_told: "A connection whose segments are not acknowledged is stalled, until one is.";
     connections_are_counted: "A socket knows how many connections it has.";

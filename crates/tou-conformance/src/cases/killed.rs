@@ -17,14 +17,22 @@ use crate::kit::{
 use crate::process::{LAST_WORDS, Peer, Role};
 
 topic! { "killed"
-    a_restarted_server_resets_and_serves: "A server that was killed and is back at its port resets old connections and takes new ones.";
-    a_listener_outlives_killed_clients: "A client that is killed leaves the listener serving others.";
-    a_killed_client_comes_back_from_its_ports: "A client that was killed connects again from the same ports, and its old stream is reset.";
-    a_killed_reader_is_noticed: "What a killed peer never acknowledges ends in TimedOut after the user timeout.";
-    a_killed_idle_peer_is_noticed: "With keepalive a killed peer is noticed though nothing was written.";
+    a_restarted_server_resets_and_serves:
+        "A server that was killed and is back at its port resets old connections and takes new \
+         ones.";
+    a_listener_outlives_killed_clients:
+        "A client that is killed leaves the listener serving others.";
+    a_killed_client_comes_back_from_its_ports:
+        "A client that was killed connects again from the same ports, and its old stream is reset.";
+    a_killed_reader_is_noticed:
+        "What a killed peer never acknowledges ends in TimedOut after the user timeout.";
+    a_killed_idle_peer_is_noticed:
+        "With keepalive a killed peer is noticed though nothing was written.";
     a_waiting_writer_notices: "A writer that waits for a killed reader gets TimedOut.";
-    a_silent_peer_is_noticed: "So is a peer that lives, and of which nothing arrives any more.";
-    other_streams_do_not_suffer: "Streams of the same socket to living peers go on while one is found dead.";
+    a_silent_peer_is_noticed:
+        "A peer that lives, and of which nothing arrives any more, ends in TimedOut.";
+    other_streams_do_not_suffer:
+        "Streams of the same socket to living peers go on while one is found dead.";
     leaving_main_loses_nothing: "A process that writes, drops and ends has everything delivered.";
 }
 

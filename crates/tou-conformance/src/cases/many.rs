@@ -12,8 +12,11 @@ use crate::kit::{
 
 topic! { "many"
     clients_are_served_at_once: "Clients of one socket and of many are echoed to at the same time.";
-    a_hundred_streams_share_a_socket: "A hundred streams between two sockets each have their own data.";
-    each_waiting_thread_is_woken: "Of many threads that wait on one socket, in reads and in accept, each is woken when its time comes.";
+    a_hundred_streams_share_a_socket:
+        "A hundred streams between two sockets each have their own data.";
+    each_waiting_thread_is_woken:
+        "Of many threads that wait on one socket, in reads and in accept, each is woken when its \
+         time comes.";
     one_after_the_other_leaves_nothing: "Connections that come and go leave nothing but TIME-WAIT.";
     sockets_come_and_go: "Sockets that come and go free their ports.";
 }

@@ -13,7 +13,8 @@ topic! { "names"
     one_port_listens_and_connects: "A socket accepts and connects at the same time.";
     the_tcp_port_may_differ: "One UDP port has listeners on several TCP ports.";
     a_local_port_can_be_chosen: "A connection comes from the TCP port that was asked for.";
-    a_taken_port_is_in_use: "A second connection or listener of the same names fails with AddrInUse.";
+    a_taken_port_is_in_use:
+        "A second connection or listener of the same names fails with AddrInUse.";
     a_taken_udp_port_is_in_use: "Binding a UDP port twice fails with AddrInUse.";
 }
 

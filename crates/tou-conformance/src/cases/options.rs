@@ -11,17 +11,24 @@ use crate::driver::{Driver, Listener, Setup, Stream};
 use crate::kit::{LONG, Pair, configured, local, meet, patient, quick, read_some, write_all};
 
 topic! { "options"
-    timeouts_are_as_they_were_set: "Read and write timeouts are none at first, what was set afterwards, and none again.";
+    timeouts_are_as_they_were_set:
+        "Read and write timeouts are none at first, what was set afterwards, and none again.";
     a_timeout_of_zero_is_refused: "A timeout of zero is InvalidInput, and changes nothing.";
-    accepted_streams_have_defaults: "Neither the accept timeout nor the client's options pass to an accepted stream.";
+    accepted_streams_have_defaults:
+        "Neither the accept timeout nor the client's options pass to an accepted stream.";
     options_are_shared_by_clones: "What one handle sets, its clones have.";
     linger_is_as_it_was_set: "Linger is none at first, and then what was set.";
-    without_delay_small_writes_leave: "With Nagle's algorithm off, a small segment does not wait for an acknowledgment.";
-    a_cork_holds_back_until_it_is_pulled: "While corked a part of a segment stays; it leaves with the cork.";
-    impossible_keepalive_is_refused: "Keepalive without a time or probes is InvalidInput; none is no keepalive.";
+    without_delay_small_writes_leave:
+        "With Nagle's algorithm off, a small segment does not wait for an acknowledgment.";
+    a_cork_holds_back_until_it_is_pulled:
+        "While corked a part of a segment stays; it leaves with the cork.";
+    impossible_keepalive_is_refused:
+        "Keepalive without a time or probes is InvalidInput; none is no keepalive.";
     an_impossible_user_timeout_is_refused: "A user timeout of zero is InvalidInput.";
-    an_aborted_stream_has_no_options: "Options of the connection are NotConnected once it was aborted.";
-    a_configuration_reaches_its_connections: "Segment size, timestamps and SACK are as the socket was configured.";
+    an_aborted_stream_has_no_options:
+        "Options of the connection are NotConnected once it was aborted.";
+    a_configuration_reaches_its_connections:
+        "Segment size, timestamps and SACK are as the socket was configured.";
 }
 
 fn timeouts_are_as_they_were_set<D: Driver>(driver: &D) -> Outcome {

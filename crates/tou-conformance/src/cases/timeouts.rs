@@ -13,14 +13,19 @@ use crate::kit::{
 
 topic! { "timeouts"
     a_read_times_out: "A read with nothing to read fails as one out of time, not before its time.";
-    a_peek_times_out: "So does a peek, and the next run of data.";
-    a_write_times_out: "A write to a peer that does not read fails as one out of time, not before its time.";
-    an_accept_times_out: "Accepting with no connection fails as one out of time, and a later one is accepted.";
+    a_peek_times_out: "A peek with nothing to see, or a chunk, is out of time too.";
+    a_write_times_out:
+        "A write to a peer that does not read fails as one out of time, not before its time.";
+    an_accept_times_out:
+        "Accepting with no connection fails as one out of time, and a later one is accepted.";
     a_timed_out_read_loses_nothing: "Reads that time out again and again leave out no octet.";
-    a_timed_out_write_loses_nothing: "What writes said they took before one timed out is all that arrives.";
-    what_is_there_is_read_at_once: "A read with a timeout returns what there is and does not wait for more.";
+    a_timed_out_write_loses_nothing:
+        "What writes said they took before one timed out is all that arrives.";
+    what_is_there_is_read_at_once:
+        "A read with a timeout returns what there is and does not wait for more.";
     no_timeout_waits: "Without a timeout a read waits until there is something.";
-    each_direction_has_its_own_timeout: "A read timeout does not hasten writes, nor the other way round.";
+    each_direction_has_its_own_timeout:
+        "A read timeout does not hasten writes, nor the other way round.";
     a_very_long_timeout_waits_too: "The longest of all timeouts is one.";
 }
 
