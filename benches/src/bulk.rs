@@ -113,9 +113,9 @@ impl Bulk {
 
     fn connect(&mut self) {
         let port = Port::new(PORT).expect("not zero");
-        let listener = self.receiver.endpoint.listen(port, 1, None).expect("a free port");
+        let listener = self.receiver.endpoint.listen(port, 1).expect("a free port");
         let remote = Remote { addr: self.receiver.addr, port };
-        let conn = self.sender.endpoint.connect(self.now, remote, None, None);
+        let conn = self.sender.endpoint.connect(self.now, remote);
         self.sender.conn = Some(conn.expect("room for one"));
         for _ in 0..10 {
             self.step();

@@ -76,7 +76,7 @@ impl Pair {
     fn new() -> Self {
         let config = Arc::new(EndpointConfig::default());
         let mut server = Endpoint::new(config.clone(), [2; 32]);
-        let listener = server.listen(port(), 16, None).expect("a free port");
+        let listener = server.listen(port(), 16).expect("a free port");
         Self {
             now: Instant::ZERO,
             client: Endpoint::new(config, [1; 32]),
@@ -90,7 +90,7 @@ impl Pair {
     /// One connection, and time for the next.
     fn cycle(&mut self, first: First) {
         let remote = Remote { addr: SERVER.into(), port: port() };
-        let conn = self.client.connect(self.now, remote, None, None).expect("a port");
+        let conn = self.client.connect(self.now, remote).expect("a port");
         self.talk();
         let peer = self.server.accept(self.listener).expect("connected");
         match first {

@@ -202,7 +202,7 @@ impl Page {
         self.line("data per segment", format::bytes(info.mss), info.mss);
         let [ours, theirs] = [info.announced_mss, info.peer_mss];
         self.line("MSS", format!("{ours} here, {theirs} there"), here_and_there(ours, theirs));
-        let (theirs, ours) = info.window_shifts;
+        let (theirs, ours) = (info.snd_wscale, info.rcv_wscale);
         for (name, window, shift) in
             [("peer's window", info.snd_wnd, theirs), ("own window", info.rcv_wnd, ours)]
         {

@@ -111,7 +111,7 @@ impl TouSocket {
             if hub.is_closed() {
                 return Err(error::closed());
             }
-            let id = hub.endpoint().listen(port, backlog, config).map_err(error::listen)?;
+            let id = hub.endpoint().listen_with(port, backlog, config).map_err(error::listen)?;
             hub.seat_listener(id);
             Ok(id)
         })?;

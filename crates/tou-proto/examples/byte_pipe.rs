@@ -40,8 +40,8 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     };
     let (mut near, mut far) = (end(1), end(2));
     let remote = Remote::new(PEER).ok_or("port zero")?;
-    let listener = far.endpoint.listen(remote.port, 1, None)?;
-    let sender = near.endpoint.connect(Instant::ZERO, remote, None, None)?;
+    let listener = far.endpoint.listen(remote.port, 1)?;
+    let sender = near.endpoint.connect(Instant::ZERO, remote)?;
 
     let (mut up, mut down) = (VecDeque::new(), VecDeque::new());
     let mut data = Bytes::from(vec![END; LEN]);

@@ -26,8 +26,8 @@ struct Side {
 pub fn main() -> io::Result<()> {
     let (mut server, mut player) = (Side::open()?, Side::open()?);
     let remote = Remote::new(server.socket.local_addr()?).ok_or(io::ErrorKind::Other)?;
-    let listener = server.endpoint.listen(remote.port, 4, None)?;
-    player.conn = Some(player.endpoint.connect(Instant::ZERO, remote, None, None)?);
+    let listener = server.endpoint.listen(remote.port, 4)?;
+    player.conn = Some(player.endpoint.connect(Instant::ZERO, remote)?);
 
     let (mut position, mut seen) = (0, 0);
     let mut now = Instant::ZERO;

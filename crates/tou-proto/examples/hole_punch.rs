@@ -51,7 +51,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
             // They never begin at the same instant.
             if peer.conn.is_none() && now >= Instant::from_millis(100 * from as u64) {
                 let remote = Remote { addr: other, port: PORT };
-                peer.conn = Some(peer.endpoint.connect(now, remote, Some(PORT), None)?);
+                peer.conn = Some(peer.endpoint.connect_with(now, remote, Some(PORT), None)?);
             }
             peer.endpoint.handle_timeout(now);
             while peer.endpoint.poll_transmit(now, &mut buf).is_some() {

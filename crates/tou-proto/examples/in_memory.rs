@@ -23,9 +23,9 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let config = EndpointConfig::builder().build()?;
     let addrs: [SocketAddr; 2] = ["192.0.2.1:40000".parse()?, "192.0.2.2:5000".parse()?];
     let mut ends = [Endpoint::new(config.clone(), [1; 32]), Endpoint::new(config, [2; 32])];
-    let listener = ends[1].listen(Port::try_from(5000)?, 1, None)?;
+    let listener = ends[1].listen(Port::try_from(5000)?, 1)?;
     let remote = Remote::new(addrs[1]).ok_or("port zero")?;
-    let sender = ends[0].connect(Instant::ZERO, remote, None, None)?;
+    let sender = ends[0].connect(Instant::ZERO, remote)?;
 
     let mut now = Instant::ZERO;
     let mut network = Network::new();

@@ -30,12 +30,12 @@ pub fn main() -> io::Result<()> {
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let mut endpoint = Endpoint::new(EndpointConfig::default(), seed);
     let here = Remote::new(udp.local_addr()?).ok_or(ErrorKind::AddrNotAvailable)?;
-    endpoint.listen(here.port, 16, None)?;
+    endpoint.listen(here.port, 16)?;
 
     // Somebody to serve: one by kernel TCP, and one connection to ourselves.
     let mut guest = TcpStream::connect(tcp.local_addr()?)?;
     guest.write_all(b"hello")?;
-    let client = endpoint.connect(Instant::ZERO, here, None, None)?;
+    let client = endpoint.connect(Instant::ZERO, here)?;
     endpoint.write(Instant::ZERO, client, b"hello over UDP")?;
 
     let epoch = time::Instant::now();

@@ -36,7 +36,7 @@ pub fn main() -> io::Result<()> {
         unsafe { poller.add(&nodes[index].socket, Ready::readable(index))? };
         let addr = nodes[(index + 1) % NODES].socket.local_addr()?;
         let remote = Remote { addr, port: PORT };
-        let next = nodes[index].endpoint.connect(Instant::ZERO, remote, None, None)?;
+        let next = nodes[index].endpoint.connect(Instant::ZERO, remote)?;
         nodes[index].next = Some(next);
     }
     nodes[0].pass_on(Instant::ZERO, b"")?;
@@ -79,7 +79,7 @@ impl Node {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let mut endpoint = Endpoint::new(EndpointConfig::default(), seed);
-        endpoint.listen(PORT, 1, None)?;
+        endpoint.listen(PORT, 1)?;
         Ok(Self { socket, endpoint, next: None, previous: None, deadline: None })
     }
 

@@ -90,11 +90,11 @@ fn open() -> io::Result<(UdpSocket, Endpoint)> {
 pub fn main() -> io::Result<()> {
     let (socket, mut endpoint) = open()?;
     let server = Remote::new(socket.local_addr()?).ok_or(AddrNotAvailable)?;
-    endpoint.listen(server.port, 128, None)?;
+    endpoint.listen(server.port, 128)?;
     thread::spawn(move || drive(&socket, &mut endpoint, echo));
 
     let (socket, mut endpoint) = open()?;
-    let conn = endpoint.connect(Instant::ZERO, server, None, None)?;
+    let conn = endpoint.connect(Instant::ZERO, server)?;
     endpoint.write(Instant::ZERO, conn, b"hello")?;
     endpoint.shutdown(Instant::ZERO, conn)?;
     let mut answer = Vec::new();

@@ -44,9 +44,9 @@
 //! let server_addr: SocketAddr = "192.0.2.2:5000".parse()?;
 //!
 //! let now = Instant::ZERO;
-//! let listener = server.listen(Port::try_from(5000)?, 16, None)?;
+//! let listener = server.listen(Port::try_from(5000)?, 16)?;
 //! let remote = Remote::new(server_addr).ok_or("port zero")?;
-//! let conn = client.connect(now, remote, None, None)?;
+//! let conn = client.connect(now, remote)?;
 //! client.write(now, conn, b"hello")?;
 //!
 //! // The network: whatever one sends, the other receives.

@@ -108,8 +108,10 @@ pub struct ConnectionInfo {
     pub announced_mss: u16,
     /// The MSS the peer announced, or the default of RFC 9293 §3.7.1.
     pub peer_mss: u16,
-    /// Shift of the windows the peer offers, and of ours; zero without scaling.
-    pub window_shifts: (u8, u8),
+    /// Shift of the windows the peer offers; zero without scaling (RFC 7323 §2).
+    pub snd_wscale: u8,
+    /// Shift of the windows this side offers; zero without scaling.
+    pub rcv_wscale: u8,
     /// Timestamps are in use.
     pub timestamps: bool,
     /// SACK is in use.

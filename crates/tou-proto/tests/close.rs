@@ -672,7 +672,7 @@ fn connection_without_an_endpoint_sends_its_last_acknowledgment() {
     // That acknowledgment is lost, and the FIN comes again.
     assert!(client.poll_transmit(now, &mut buf).is_some());
     assert_eq!(server.state(), State::LastAck);
-    let now = server.deadline(now).unwrap();
+    let now = server.poll_timeout(now).unwrap();
     server.handle_timeout(now);
     deliver(now, &mut server, &mut client);
     deliver(now, &mut client, &mut server);

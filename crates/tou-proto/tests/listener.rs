@@ -258,7 +258,7 @@ fn listener_has_a_configuration_of_its_own() {
     let mut script = Script::new(Arc::default());
     let small = ConnectionConfig::builder().with_max_mss(600).build().unwrap();
     let (_, endpoint) = script.host.endpoint_mut();
-    endpoint.listen(port(Script::SERVER_PORT), 1, Some(small)).unwrap();
+    endpoint.listen_with(port(Script::SERVER_PORT), 1, Some(small)).unwrap();
     script.inject(syn(0).mss(1_000));
     script.expect(syn_ack(0, 1).mss(600));
 }

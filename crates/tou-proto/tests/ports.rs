@@ -38,7 +38,7 @@ const SERVER: ([u8; 4], u16) = ([10, 0, 0, 2], 7);
 impl Two {
     fn new(config: &Arc<EndpointConfig>) -> Self {
         let mut server = Endpoint::new(config.clone(), [2; 32]);
-        let listener = server.listen(Port::new(7).unwrap(), 16, None).unwrap();
+        let listener = server.listen(Port::new(7).unwrap(), 16).unwrap();
         Self {
             now: Instant::from_secs(1),
             client: Endpoint::new(config.clone(), [1; 32]),
@@ -72,7 +72,7 @@ impl Two {
 
     fn connect(&mut self) -> Result<ConnId, ConnectError> {
         let remote = Remote { addr: SERVER.into(), port: Port::new(7).unwrap() };
-        self.client.connect(self.now, remote, None, None)
+        self.client.connect(self.now, remote)
     }
 
     /// One connection from its SYN to its last ACK; returns the client's port.

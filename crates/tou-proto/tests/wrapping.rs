@@ -114,9 +114,9 @@ fn read_all(now: Instant, endpoint: &mut Endpoint, conn: ConnId, into: &mut Vec<
 fn two_machines_around_an_endpoint_carry_its_batches() {
     let (near, far) = ("192.0.2.1:50000".parse().unwrap(), "192.0.2.2:5000".parse().unwrap());
     let (mut client, mut server) = (twice(1), twice(2));
-    server.inner.inner.listen(Port::try_from(5000).unwrap(), 1, None).unwrap();
+    server.inner.inner.listen(Port::try_from(5000).unwrap(), 1).unwrap();
     let mut now = Instant::ZERO;
-    let conn = client.inner.inner.connect(now, Remote::new(far).unwrap(), None, None).unwrap();
+    let conn = client.inner.inner.connect(now, Remote::new(far).unwrap()).unwrap();
 
     let data: Vec<u8> = (0..400_000_u32).map(|i| (i >> 3) as u8).collect();
     let (mut written, mut arrived, mut accepted, mut longest) = (0, Vec::new(), None, 0);

@@ -114,7 +114,7 @@ impl Host {
     /// # Errors
     /// As the endpoint.
     pub fn listen(&mut self, port: Port, backlog: usize) -> Result<ListenerId, ListenError> {
-        self.endpoint_mut().1.listen(port, backlog, None)
+        self.endpoint_mut().1.listen(port, backlog)
     }
 
     /// [`Endpoint::accept`].
@@ -145,7 +145,7 @@ impl Host {
         config: Option<Arc<ConnectionConfig>>,
     ) -> Result<ConnId, ConnectError> {
         let (now, endpoint) = self.endpoint_mut();
-        endpoint.connect(now, remote, local_port, config)
+        endpoint.connect_with(now, remote, local_port, config)
     }
 
     /// [`Endpoint::write`].

@@ -163,8 +163,10 @@ impl Stack for Core {
         settings: &Settings,
     ) -> Result<ListenerIndex, Errno> {
         let config = config::connection(settings).map_err(|_| Errno::EINVAL)?;
-        let id =
-            self.endpoint.listen(port, backlog, Some(config)).map_err(|_| Errno::EADDRINUSE)?;
+        let id = self
+            .endpoint
+            .listen_with(port, backlog, Some(config))
+            .map_err(|_| Errno::EADDRINUSE)?;
         self.in_use = true;
         self.listeners.push(Listening { id, settings: *settings });
         Ok(ListenerIndex(self.listeners.len() - 1))
@@ -207,7 +209,7 @@ impl Stack for Core {
         let remote = tou_proto::Remote { addr: remote.udp, port: remote.port };
         let id = self
             .endpoint
-            .connect(now, remote, Some(local), Some(config))
+            .connect_with(now, remote, Some(local), Some(config))
             .map_err(|_| Errno::EADDRINUSE)?;
         self.in_use = true;
         if settings.cork {

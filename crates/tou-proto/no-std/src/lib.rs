@@ -66,7 +66,7 @@ pub unsafe extern "C" fn tou_new(seed: *const [u8; 32], mtu: u16) -> *mut Tou {
 pub unsafe extern "C" fn tou_listen(tou: *mut Tou, port: u16) -> isize {
     // SAFETY: the caller's promise.
     let tou = unsafe { &mut *tou };
-    tou.listener = Port::new(port).and_then(|port| tou.endpoint.listen(port, 1, None).ok());
+    tou.listener = Port::new(port).and_then(|port| tou.endpoint.listen(port, 1).ok());
     tou.listener.map_or(FAILED, |_| 0)
 }
 
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn tou_connect(tou: *mut Tou, nanos: u64, port: u16) -> is
     let tou = unsafe { &mut *tou };
     let Some(port) = Port::new(port) else { return FAILED };
     let remote = Remote { addr: OTHER_END, port };
-    tou.conn = tou.endpoint.connect(Instant::from_nanos(nanos), remote, None, None).ok();
+    tou.conn = tou.endpoint.connect(Instant::from_nanos(nanos), remote).ok();
     tou.conn.map_or(FAILED, |_| 0)
 }
 

@@ -16,7 +16,7 @@
 //! Input never sends, output never judges: input changes variables and raises
 //! flags, [`schedule`](self::schedule) reads them and decides, output carries
 //! one decision out. Every deadline lives with the part that it belongs to;
-//! [`Connection::deadline`] is their minimum.
+//! [`Connection::poll_timeout`] is their minimum.
 
 mod ack_in;
 mod ack_out;
@@ -83,7 +83,7 @@ pub(crate) use self::verdict::{Extent, ResetVerdict, is_in_window, is_old_timest
 /// segments instead of datagrams: [`handle_segment`](Self::handle_segment) for
 /// each segment that was waiting, then [`end_of_batch`](Self::end_of_batch);
 /// [`poll_transmit`](Self::poll_transmit) until it returns `None`;
-/// [`handle_timeout`](Self::handle_timeout) at [`deadline`](Self::deadline);
+/// [`handle_timeout`](Self::handle_timeout) at [`poll_timeout`](Self::poll_timeout);
 /// [`take_happenings`](Self::take_happenings) whenever anything was called.
 #[derive(Debug)]
 pub struct Connection {

@@ -1,7 +1,7 @@
 //! What may be sent now: one pure decision, in order of urgency.
 //!
 //! Nothing here changes anything. [`Connection::poll_transmit`] carries the
-//! decision out, [`Connection::deadline`] waits for its `WaitUntil`.
+//! decision out, [`Connection::poll_timeout`] waits for its `WaitUntil`.
 
 use core::ops::Range;
 

@@ -15,7 +15,7 @@ impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next, at
     /// `now` or later; `None` when nothing waits.
     #[must_use]
-    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         if matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
             return None;
         }

@@ -21,7 +21,7 @@ impl Endpoint {
             self.bury(slot);
             return;
         }
-        entry.deadline = entry.conn.deadline(now);
+        entry.deadline = entry.conn.poll_timeout(now);
         self.deadlines.update(slot, entry.deadline);
         if !entry.is_ready && entry.conn.wants_transmit(now) {
             entry.is_ready = true;

@@ -28,12 +28,20 @@ impl Endpoint {
     /// their senders try again. At most as many handshakes are remembered, and the
     /// endpoint's [SYN cache](crate::EndpointConfigBuilder::with_max_syn_cache)
     /// may hold fewer; SYNs beyond that are answered with
-    /// [cookies](crate::EndpointConfigBuilder::with_syn_cookies). `config` is for
-    /// the accepted connections; `None` takes the endpoint's.
+    /// [cookies](crate::EndpointConfigBuilder::with_syn_cookies).
     ///
     /// # Errors
     /// [`ListenError::InUse`] if the port has a listener.
-    pub fn listen(
+    pub fn listen(&mut self, port: Port, backlog: usize) -> Result<ListenerId, ListenError> {
+        self.listen_with(port, backlog, None)
+    }
+
+    /// The same with a configuration for the accepted connections; `None` takes
+    /// the endpoint's.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn listen_with(
         &mut self,
         port: Port,
         backlog: usize,
@@ -70,14 +78,24 @@ impl Endpoint {
         }
     }
 
-    /// Opens a connection: [`Event::Connected`] or [`Event::Closed`] follows.
-    /// What is written meanwhile waits for the handshake. `local_port`: `None`
-    /// takes an ephemeral one. Two endpoints that connect to each other from
-    /// given ports open one connection simultaneously (RFC 9293 §3.5).
+    /// Opens a connection, from an ephemeral port: [`Event::Connected`] or
+    /// [`Event::Closed`] follows. What is written meanwhile waits for the
+    /// handshake.
     ///
     /// # Errors
     /// What [`ConnectError`] lists.
-    pub fn connect(
+    pub fn connect(&mut self, now: Instant, remote: Remote) -> Result<ConnId, ConnectError> {
+        self.connect_with(now, remote, None, None)
+    }
+
+    /// The same from a given port, or with a configuration; `None` takes an
+    /// ephemeral port, and the endpoint's configuration. Two endpoints that
+    /// connect to each other from given ports open one connection
+    /// simultaneously (RFC 9293 §3.5).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_with(
         &mut self,
         now: Instant,
         remote: Remote,

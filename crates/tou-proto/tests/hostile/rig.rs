@@ -48,8 +48,8 @@ impl Victim {
     /// With a listener for enemies, of that backlog.
     pub(crate) fn new(config: EndpointConfigBuilder, backlog: usize) -> Self {
         let mut endpoint = Endpoint::new(config.build().unwrap(), [7; 32]);
-        let listener = endpoint.listen(port(PORT), backlog, None).unwrap();
-        let honest_listener = endpoint.listen(port(HONEST_PORT), 4, None).unwrap();
+        let listener = endpoint.listen(port(PORT), backlog).unwrap();
+        let honest_listener = endpoint.listen(port(HONEST_PORT), 4).unwrap();
         Self {
             now: Instant::from_secs(1),
             endpoint,
@@ -300,7 +300,7 @@ impl Honest {
         let config = EndpointConfig::builder().build().unwrap();
         let mut endpoint = Endpoint::new(config, [8; 32]);
         let remote = Remote { addr: addr(0), port: port(HONEST_PORT) };
-        let conn = endpoint.connect(victim.now, remote, None, None).unwrap();
+        let conn = endpoint.connect(victim.now, remote).unwrap();
         let buf = TransmitBuf::new(44, TransmitBuf::MAX_BYTES);
         let mut honest = Self { endpoint, conn, server: conn, buf };
         for _ in 0..100 {

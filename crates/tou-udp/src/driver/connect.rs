@@ -79,7 +79,7 @@ impl ConnectOptions {
         }
         let config = self.config.as_ref().or(config).cloned();
         let conn =
-            endpoint.connect(now, remote, self.local_port, config).map_err(error::connect)?;
+            endpoint.connect_with(now, remote, self.local_port, config).map_err(error::connect)?;
         let port = endpoint.addresses(conn).map_or(remote.port, |(_, port)| port);
         Ok((conn, remote, port))
     }
