@@ -18,7 +18,7 @@ use std::process::{Command, ExitCode};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const CRATES: [&str; 3] = ["tou-proto", "tou-udp", "tou-mio"];
+const CRATES: [&str; 4] = ["tou-proto", "tou-udp", "tou-mio", "tou-async-io"];
 /// Set when cargo calls this program as rustdoc: the real one.
 const REAL_RUSTDOC: &str = "TOU_API_RUSTDOC";
 

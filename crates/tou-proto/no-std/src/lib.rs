@@ -50,7 +50,11 @@ const FAILED: isize = -1;
 /// `seed` points to 32 octets that nobody can foresee.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tou_new(seed: *const [u8; 32], mtu: u16) -> *mut Tou {
-    let config = EndpointConfig::builder().with_mtu(mtu).with_checksum(Checksum::Segment);
+    let config = EndpointConfig::builder()
+        .with_mtu(mtu)
+        .with_checksum(Checksum::Segment)
+        .with_max_connections(1)
+        .with_max_memory(1 << 20);
     let Ok(config) = config.build() else { return core::ptr::null_mut() };
     // SAFETY: the caller's promise.
     let endpoint = Endpoint::new(config, unsafe { *seed });
