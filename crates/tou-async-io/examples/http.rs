@@ -3,7 +3,7 @@
 
 use core::convert::Infallible;
 use core::error::Error;
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};

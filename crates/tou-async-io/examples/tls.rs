@@ -3,8 +3,8 @@
 //! its certificate is made at run time, and is the only one the client trusts.
 
 use core::error::Error;
+use core::net::Ipv4Addr;
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
