@@ -30,7 +30,7 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Wake;
 
 use async_io::{Async, Timer};
@@ -39,7 +39,7 @@ use tou_udp::driver::Patience;
 use tou_udp::{Clock, Pump};
 
 use crate::hub::{Hub, Interest};
-use crate::waiters::{Key, Waiters};
+use crate::waiters::{Key, Waiters, Wakes};
 
 /// A call looks after the socket all the same when nobody has done so for this
 /// long: who always finds something to do never lets the reactor have its turn,
@@ -66,6 +66,7 @@ pub(crate) struct Engine {
     state: Mutex<State>,
     /// A descriptor of the UDP socket, known to the reactor.
     socket: Async<UdpSocket>,
+    itself: Arc<Itself>,
     clock: Clock,
     last_key: AtomicU64,
 }
@@ -79,7 +80,7 @@ struct State {
     /// When the socket was last looked after.
     serviced: Instant,
     /// What the reactor wakes.
-    itself: Waker,
+    waker: Waker,
     /// Tasks that do the work; none: the waker does.
     drivers: Waiters,
     /// All handles are gone, and the drivers see the rest off.
@@ -94,9 +95,11 @@ struct Farewell {
     until: Instant,
 }
 
-/// The waker that the reactor has.
+/// The waker that the reactor has. The lock is held while the engine is: when
+/// it was told to rest, no thread holds the socket open that its owner has
+/// closed.
 #[derive(Debug)]
-struct Itself(Weak<Engine>);
+struct Itself(Mutex<Weak<Engine>>);
 
 impl Wake for Itself {
     fn wake(self: Arc<Self>) {
@@ -104,9 +107,12 @@ impl Wake for Itself {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(engine) = self.0.upgrade() {
-            engine.woken();
-        }
+        let resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(engine) = resting.upgrade() else { return };
+        let wakes = engine.woken();
+        drop(engine);
+        drop(resting);
+        wakes.deliver();
     }
 }
 
@@ -119,21 +125,22 @@ impl Engine {
         let socket = Async::new(pump.socket().as_std().try_clone()?)?;
         let clock = pump.clock();
         let engine = Arc::new_cyclic(|engine| {
-            let itself = Waker::from(Arc::new(Itself(Weak::clone(engine))));
+            let itself = Arc::new(Itself(Mutex::new(Weak::clone(engine))));
             // A timer keeps the waker that it was polled with.
             let mut timer = Timer::after(NEVER);
-            let _ = Pin::new(&mut timer).poll(&mut Context::from_waker(&itself));
+            let _ =
+                Pin::new(&mut timer).poll(&mut Context::from_waker(&Arc::clone(&itself).into()));
             let state = State {
                 hub: Hub::new(pump),
                 timer,
                 alarm: None,
                 serviced: clock.now(),
-                itself,
+                waker: Arc::clone(&itself).into(),
                 drivers: Waiters::default(),
                 farewell: None,
                 counters: DriverCounters::default(),
             };
-            Self { state: Mutex::new(state), socket, clock, last_key: AtomicU64::new(0) }
+            Self { state: Mutex::new(state), socket, itself, clock, last_key: AtomicU64::new(0) }
         });
         engine.locked(|state| {
             engine.turn(state);
@@ -245,16 +252,23 @@ impl Engine {
         })
     }
 
-    /// The reactor has something to tell.
-    fn woken(&self) {
-        self.locked(|state| {
-            state.counters.wakeups += 1;
-            if state.drivers.is_empty() {
-                self.turn(state);
-            } else {
-                state.drivers.wake_and_keep(state.hub.wakes());
-            }
-        });
+    /// The reactor has something to tell. Returns who is to be woken.
+    fn woken(&self) -> Wakes {
+        let mut state = self.lock();
+        state.counters.wakeups += 1;
+        if state.drivers.is_empty() {
+            self.turn(&mut state);
+        } else {
+            let State { drivers, hub, .. } = &mut *state;
+            drivers.wake_and_keep(hub.wakes());
+        }
+        core::mem::take(state.hub.wakes())
+    }
+
+    /// Nobody holds the socket any more: when this returns the reactor neither
+    /// looks after it nor keeps it open.
+    pub(crate) fn rest(&self) {
+        *self.itself.0.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
     }
 
     /// Looks after the socket, and asks the reactor to tell when it needs that
@@ -265,7 +279,7 @@ impl Engine {
         state.serviced = now;
         state.alarm.take_if(|alarm| *alarm <= now);
         state.hub.service(now);
-        let readable = ask(|cx| self.socket.poll_readable(cx), &state.itself);
+        let readable = ask(|cx| self.socket.poll_readable(cx), &state.waker);
         if let Err(error) = readable {
             state.hub.note_socket_error(error);
         }
@@ -286,7 +300,7 @@ impl Engine {
     /// Asks the reactor to tell when what is held back can go, or is due.
     fn arm(&self, state: &mut State) {
         if state.hub.pump().wants_write()
-            && let Err(error) = ask(|cx| self.socket.poll_writable(cx), &state.itself)
+            && let Err(error) = ask(|cx| self.socket.poll_writable(cx), &state.waker)
         {
             state.hub.note_socket_error(error);
         }
@@ -305,11 +319,15 @@ impl Engine {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere is no reason to leave a peer without a FIN.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs `act` under the lock. Whoever is to be woken is woken after the lock
     /// has been released: a waker may do anything.
     fn locked<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        // A panic elsewhere is no reason to leave a peer without a FIN.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let result = act(&mut state);
         let wakes = state.hub.wakes();
         if !wakes.is_empty() {

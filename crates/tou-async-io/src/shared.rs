@@ -49,13 +49,14 @@ impl Drop for Shared {
     /// [`Shared::close`].
     fn drop(&mut self) {
         let mut patience = Patience::new(self.close_timeout);
-        if self.engine.look(|hub| hub.have_all_left()) || self.engine.leave_to_drivers(patience) {
+        if self.engine.leave_to_drivers(patience) {
             return;
         }
-        while let Some(time) = patience.next(self.engine.look(|hub| hub.heard())) {
-            if linger::block_until(&self.engine, time, Hub::have_all_left) {
-                return;
-            }
+        while !self.engine.look(|hub| hub.have_all_left())
+            && let Some(time) = patience.next(self.engine.look(|hub| hub.heard()))
+        {
+            linger::block_until(&self.engine, time, Hub::have_all_left);
         }
+        self.engine.rest();
     }
 }
