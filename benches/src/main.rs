@@ -4,6 +4,7 @@ mod connects;
 mod flood;
 mod hostile;
 mod instructions;
+mod many;
 mod memory;
 mod paths;
 mod peers;
@@ -38,6 +39,8 @@ enum Command {
     Hostile(hostile::Args),
     /// Goodput over simulated paths, in virtual time.
     Paths(paths::Args),
+    /// Very many connections at once, through the async driver: what they use.
+    Many(many::Args),
     /// tou beside kernel TCP, raw UDP and QUIC over loopback, in turns.
     Peers(peers::Args),
     /// One side of one turn of `peers`.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Connects(args) => connects::run(&args),
         Command::Hostile(args) => hostile::run(&args),
         Command::Paths(args) => paths::run(&args),
+        Command::Many(args) => many::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Peer(side) => peers::play(&side),
     }

@@ -9,7 +9,7 @@ mod measure;
 mod pattern;
 mod process;
 mod report;
-mod system;
+pub(crate) mod system;
 mod transport;
 
 use core::error::Error;

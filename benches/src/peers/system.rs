@@ -32,6 +32,20 @@ impl Usage {
     }
 }
 
+/// Octets of memory that this process has in use.
+#[cfg(target_os = "linux")]
+pub(crate) fn resident() -> io::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1_024.0)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn resident() -> io::Result<f64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// A clock that was started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(Instant);

@@ -10,7 +10,7 @@ use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::time::Duration;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{Shutdown, UdpSocket};
 use std::process::ExitCode;
 
@@ -37,15 +37,6 @@ struct Listener(TouListener);
 #[derive(Debug)]
 struct Stream(TouStream);
 
-/// A timeout of the caller's own is `TimedOut` here, without more to tell: an
-/// `AsyncRead` must not say `WouldBlock`, as std's sockets do.
-fn in_time<T>(result: io::Result<T>) -> io::Result<T> {
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut if error.get_ref().is_none() => io::ErrorKind::WouldBlock.into(),
-        _ => error,
-    })
-}
-
 fn builder(setup: &Setup) -> Builder {
     let mut builder = TouSocket::builder().with_socket_options(setup.options);
     if let Some(config) = setup.endpoint.clone() {
@@ -64,6 +55,9 @@ fn builder(setup: &Setup) -> Builder {
 }
 
 impl Driver for AsyncIo {
+    /// An `AsyncRead` must not say `WouldBlock`.
+    const OUT_OF_TIME: ErrorKind = ErrorKind::TimedOut;
+
     type Socket = Socket;
     type Listener = Listener;
     type Stream = Stream;
@@ -80,17 +74,8 @@ impl Driver for AsyncIo {
         TouListener::bind(addr).map(Listener)
     }
 
-    fn connect(&self, addrs: &[SocketAddr]) -> io::Result<Stream> {
-        block_on(async {
-            let mut last = Err(io::ErrorKind::InvalidInput.into());
-            for addr in addrs {
-                last = TouStream::connect(*addr).await.map(Stream);
-                if last.is_ok() {
-                    break;
-                }
-            }
-            last
-        })
+    fn connect(&self, addr: SocketAddr) -> io::Result<Stream> {
+        block_on(TouStream::connect(addr)).map(Stream)
     }
 
     fn connect_timeout(&self, addr: SocketAddr, timeout: Duration) -> io::Result<Stream> {
@@ -170,7 +155,7 @@ impl tou_conformance::Listener for Listener {
     }
 
     fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        in_time(block_on(self.0.accept())).map(|(stream, peer)| (Stream(stream), peer))
+        block_on(self.0.accept()).map(|(stream, peer)| (Stream(stream), peer))
     }
 
     fn set_accept_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -190,33 +175,33 @@ impl tou_conformance::Stream for Stream {
     type Socket = Socket;
 
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        in_time(block_on(self.0.clone().read(buf)))
+        block_on(self.0.clone().read(buf))
     }
 
     fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut stream = self.0.clone();
         let read = poll_fn(|cx| Pin::new(&mut stream).poll_read_vectored(cx, bufs));
-        in_time(block_on(read))
+        block_on(read)
     }
 
     fn read_chunk(&self, max: usize) -> io::Result<Option<Bytes>> {
-        in_time(block_on(self.0.read_chunk(max)))
+        block_on(self.0.read_chunk(max))
     }
 
     fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        in_time(block_on(self.0.peek(buf)))
+        block_on(self.0.peek(buf))
     }
 
     fn write(&self, data: &[u8]) -> io::Result<usize> {
-        in_time(block_on(self.0.clone().write(data)))
+        block_on(self.0.clone().write(data))
     }
 
     fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        in_time(block_on(self.0.clone().write_vectored(bufs)))
+        block_on(self.0.clone().write_vectored(bufs))
     }
 
     fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
-        in_time(block_on(self.0.write_bytes(data)))
+        block_on(self.0.write_bytes(data))
     }
 
     fn flush(&self) -> io::Result<()> {
