@@ -311,7 +311,17 @@ mod tests {
 
     const OURS: u32 = 5_000;
     const PEER: u32 = u32::MAX - 1;
-    const WINDOW: u16 = 1_000;
+
+    fn terms() -> Terms {
+        Terms {
+            mss: 1_452,
+            shift: 0,
+            windows: [1_000; 2],
+            replies: 5,
+            user_timeout: UserTimeout::new(Duration::from_secs(1)),
+            clock: TimestampState::new(0),
+        }
+    }
 
     fn port(number: u16) -> Port {
         Port::new(number).unwrap()
@@ -352,7 +362,7 @@ mod tests {
         const SYN: SegmentFlags = SegmentFlags::SYN;
         const RST: SegmentFlags = SegmentFlags::RST;
         let judge = |flags, seq, ack, len| {
-            half_open(None).judge(Instant::ZERO, &segment(flags, seq, ack), len, WINDOW)
+            half_open(None).judge(Instant::ZERO, &segment(flags, seq, ack), len, &terms())
         };
         assert_eq!(judge(ACK, 1, 1, 0), Verdict::Complete);
         assert_eq!(judge(ACK, 1, 1, 10), Verdict::Complete);
@@ -381,7 +391,7 @@ mod tests {
         let judge = |flags, tsval| {
             let mut segment = segment(flags, 1, 1);
             segment.options.timestamps = Some(Timestamps { tsval, tsecr: 0 });
-            half_open(Some(100)).judge(Instant::ZERO, &segment, 0, WINDOW)
+            half_open(Some(100)).judge(Instant::ZERO, &segment, 0, &terms())
         };
         assert_eq!(judge(SegmentFlags::ACK, 99), Verdict::Acknowledge);
         assert_eq!(judge(SegmentFlags::ACK, 100), Verdict::Complete);

@@ -43,6 +43,31 @@ fn backlog() {
     assert!(Enemy::connect(&mut victim, 2_000, 1_460).is_some());
 }
 
+/// A SYN that is remembered, with everything that leads to it.
+const HALF_OPEN: usize = 1_024;
+
+#[test]
+fn syn_cache() {
+    let config = EndpointConfig::builder().with_max_syn_cache(50);
+    let mut victim = Victim::new(config, 100);
+    let mut honest = Honest::connect(&mut victim);
+    victim.begin_measuring();
+    for host in 1..=20_000 {
+        let enemy = Enemy::new(host);
+        let syn =
+            SegmentHeader { flags: SegmentFlags::SYN, options: offer(1_460), ..enemy.header() };
+        enemy.say(&mut victim, syn, &[]);
+    }
+    assert_eq!(victim.endpoint.half_open_count(), 50);
+    let counters = victim.counters();
+    assert_eq!((counters.syn_cache_overflows, counters.syn_cookies_sent), (19_950, 19_950));
+    assert!(victim.grown() <= 50 * HALF_OPEN, "{}", victim.grown());
+    honest.exchange(&mut victim, 300_000);
+    // Somebody who means it gets in.
+    assert!(Enemy::connect(&mut victim, 30_000, 1_460).is_some());
+    assert_eq!(victim.counters().syn_cookies_accepted, 1);
+}
+
 /// Opens and closes a connection; what remains of it is in TIME-WAIT.
 fn come_and_go(victim: &mut Victim, host: u32) {
     let (mut enemy, conn) = Enemy::connect(victim, host, 1_460).unwrap();

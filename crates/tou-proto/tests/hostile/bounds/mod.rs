@@ -5,6 +5,8 @@
 //! |---|---|---|---|
 //! | connections | `max_connections` | `connections_refused` | `endpoint::connections` |
 //! | backlog of a listener | `listen` | `syns_dropped` | `endpoint::backlog` |
+//! | SYN cache | `max_syn_cache`, `listen` | `syn_cache_overflows`, `syn_cookies_sent` | `endpoint::syn_cache` |
+//! | answers to SYNs by timer | `syn_ack_retries` | `handshakes_timed_out` | `tests/syn_cache.rs` |
 //! | TIME-WAIT | `max_time_wait` | `time_wait_evicted` | `endpoint::time_wait` |
 //! | stray resets | `stray_replies_per_second` | `stray_replies_suppressed` | `endpoint::stray_resets` |
 //! | paths | connections and TIME-WAIT | their counters | `endpoint::paths` |
