@@ -160,7 +160,7 @@ impl Flood {
             .build()
             .expect("all else is default");
         let mut endpoint = Endpoint::new(config, [1; 32]);
-        endpoint.listen(port(7), cache, None).expect("a free port");
+        endpoint.listen(port(7), cache).expect("a free port");
         let (syn, ack) = (segment(SegmentFlags::SYN), segment(SegmentFlags::ACK));
         let (data, syn) = if kind == Kind::Acks { (ack, Some(syn)) } else { (syn, None) };
         let mut flood = Self {

@@ -44,7 +44,7 @@ impl Target {
             .build();
         let config = EndpointConfig::builder().with_connection(connection.expect("valid")).build();
         let mut endpoint = Endpoint::new(config.expect("valid"), [5; 32]);
-        let listener = endpoint.listen(port(LOCAL), 4, None).expect("a free port");
+        let listener = endpoint.listen(port(LOCAL), 4).expect("a free port");
         let now = Instant::from_secs(1);
         let mut buf = TransmitBuf::new(44, TransmitBuf::MAX_BYTES);
         let options = SegmentOptions {

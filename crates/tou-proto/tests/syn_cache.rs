@@ -91,7 +91,7 @@ struct Reply {
 impl Server {
     fn new(backlog: usize, config: EndpointConfigBuilder) -> Self {
         let mut endpoint = Endpoint::new(config.build().unwrap(), [7; 32]);
-        let listener = endpoint.listen(port(7), backlog, None).unwrap();
+        let listener = endpoint.listen(port(7), backlog).unwrap();
         let buf = TransmitBuf::new(1, TransmitBuf::MAX_BYTES);
         Self { endpoint, listener, now: Instant::from_secs(1_000), buf }
     }
@@ -192,7 +192,7 @@ fn honest_client_connects_and_sends_10_mib_through_a_flood_of_spoofed_syns() {
     };
     let info = pair.server().info(server).unwrap();
     assert!(info.sack && info.timestamps);
-    assert_eq!(info.window_shifts, (8, 8));
+    assert_eq!((info.snd_wscale, info.rcv_wscale), (8, 8));
     assert_eq!(pair.server().endpoint().counters().syn_cookies_accepted, 1);
     let data: Vec<u8> = (0..10_u32 << 20).map(|at| at.to_le_bytes()[1]).collect();
     let mut from = Talk::new(client, data.clone(), Manners::default());
@@ -217,7 +217,7 @@ fn full_cache_turns_to_cookies_and_keeps_what_the_syn_offered() {
     let info = server.endpoint.info(conn).unwrap();
     assert_eq!(info.state, State::Established);
     assert!(info.sack && info.timestamps);
-    assert_eq!(info.window_shifts, (7, 8));
+    assert_eq!((info.snd_wscale, info.rcv_wscale), (7, 8));
     // Rounded down: 1,400 less timestamps.
     assert_eq!((info.peer_mss, info.mss), (1_332, 1_320));
     let counters = server.counters();
@@ -231,7 +231,7 @@ fn full_cache_turns_to_cookies_and_keeps_what_the_syn_offered() {
 #[test]
 fn listener_remembers_no_more_handshakes_than_its_backlog() {
     let mut server = Server::new(2, config());
-    let other = server.endpoint.listen(port(8), 2, None).unwrap();
+    let other = server.endpoint.listen(port(8), 2).unwrap();
     for number in 1..=5 {
         assert_eq!(server.send(peer(number), &syn()).len(), 1);
     }
@@ -257,7 +257,10 @@ fn cookie_without_timestamps_keeps_the_mss_alone() {
     server.send(peer(1), &ack_of(&syn_ack));
     let conn = server.endpoint.accept(server.listener).unwrap();
     let info = server.endpoint.info(conn).unwrap();
-    assert_eq!((info.sack, info.window_shifts, info.peer_mss), (false, (0, 0), 1_332));
+    assert_eq!(
+        (info.sack, (info.snd_wscale, info.rcv_wscale), info.peer_mss),
+        (false, (0, 0), 1_332)
+    );
     assert_eq!(info.srtt, None, "nobody knows when the answer was sent");
 }
 
@@ -489,7 +492,7 @@ fn flood_that_has_ended_leaves_nothing() {
 #[test]
 fn closing_the_listener_ends_its_handshakes_and_nobody_elses() {
     let mut server = Server::new(4, config());
-    let other = server.endpoint.listen(port(8), 2, None).unwrap();
+    let other = server.endpoint.listen(port(8), 2).unwrap();
     server.answer(peer(1), &syn());
     server.answer(peer(1), &SegmentHeader { dst_port: port(8), ..syn() });
     server.endpoint.close_listener(server.now, server.listener);
@@ -695,7 +698,7 @@ fn survives(cache: u8, backlog: u8, cookies: bool, ops: Vec<Op>) {
             }
             Op::Relisten => {
                 server.endpoint.close_listener(server.now, server.listener);
-                server.listener = server.endpoint.listen(port(7), backlog, None).unwrap();
+                server.listener = server.endpoint.listen(port(7), backlog).unwrap();
                 server.output();
                 continue;
             }
