@@ -451,9 +451,9 @@ impl Endpoint {
         let result = verb(&mut slot.conn, now);
         if slot.conn.is_ack_due() && !slot.is_ready {
             self.settle(now, id.slot);
-        } else {
-            self.recharge(id.slot);
         }
+        // What was read is charged until the connection is settled again: no later than when
+        // its window moves.
         result
     }
 

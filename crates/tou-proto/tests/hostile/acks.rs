@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use tou_proto::cc::CongestionControl;
-use tou_proto::wire::SegmentOptions;
+use tou_proto::wire::{SegmentOptions, Timestamps};
 use tou_proto::{ConnId, ConnectionConfig, EndpointConfig, State};
 
 use crate::rig::{Enemy, Honest, Victim, offer};
@@ -197,5 +197,27 @@ fn that_claim_duplicates_widen_nothing() {
     assert!(after.counters.dsacks_received > 0);
     assert_eq!((after.cwnd, after.in_flight), (before.cwnd, before.in_flight));
     assert!(after.reordering_window <= after.srtt.unwrap_or_default());
+    honest.exchange(&mut victim, 300_000);
+}
+
+#[test]
+fn that_call_each_loss_a_mistake_are_believed_a_few_times() {
+    // The last three segments are held, so that all others are lost; and the timestamp
+    // that is echoed is older than what was sent again, so that they are not (Eifel): each
+    // time a look at all of them.
+    let timestamps = Some(Timestamps { tsval: 1, tsecr: 0 });
+    let options = SegmentOptions { timestamps, ..offer(1_460) };
+    let (mut victim, mut honest, mut enemy, conn) = listening_enemy(500 * MSS, options);
+    for _ in 0..200 {
+        let info = victim.info(conn);
+        let (end, mss) = (info.outstanding as u32, info.mss as u32);
+        enemy.say(&mut victim, enemy.sacking(&[(end - 3 * mss, end)]), &[]);
+        victim.wait(Duration::from_micros(10));
+        enemy.ack = enemy.ack.wrapping_add(mss);
+        enemy.say(&mut victim, enemy.header(), &[]);
+        victim.wait(Duration::from_micros(10));
+    }
+    let mistakes = victim.info(conn).counters.spurious_recoveries;
+    assert!((2..=16).contains(&mistakes), "{mistakes}");
     honest.exchange(&mut victim, 300_000);
 }

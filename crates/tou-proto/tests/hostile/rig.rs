@@ -7,7 +7,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::Bytes;
-use tou_proto::wire::{Checksum, SackBlock, SegmentFlags, SegmentHeader, SegmentOptions};
+use tou_proto::wire::{
+    Checksum, SackBlock, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps,
+};
 use tou_proto::{
     ConnId, ConnectionInfo, DatagramMachine, Ecn, Endpoint, EndpointConfig, EndpointConfigBuilder,
     EndpointCounters, Instant, ListenerId, Port, ReadError, ReceivedBatch, Remote, SeqNumber,
@@ -145,12 +147,14 @@ pub(crate) struct Enemy {
     pub(crate) seq: u32,
     /// The victim's next.
     pub(crate) ack: u32,
+    /// With timestamps: the first that the victim showed, which is all it ever echoes.
+    pub(crate) echo: Option<u32>,
 }
 
 impl Enemy {
     /// Number `host` of many, which has not said anything.
     pub(crate) fn new(host: u32) -> Self {
-        Self { addr: addr(host), port: port(40_000), seq: 100, ack: 0 }
+        Self { addr: addr(host), port: port(40_000), seq: 100, ack: 0, echo: None }
     }
 
     /// The same, connected; `None` if it was not let in.
@@ -179,6 +183,7 @@ impl Enemy {
         let Some(answer) = victim.answer.take() else { return false };
         self.seq += 1;
         self.ack = answer.seq.plus(1).get();
+        self.echo = answer.options.timestamps.map(|timestamps| timestamps.tsval);
         self.say(victim, self.header(), &[]);
         true
     }
@@ -193,7 +198,10 @@ impl Enemy {
             flags: SegmentFlags::ACK,
             window: u16::MAX,
             urgent: 0,
-            options: SegmentOptions::default(),
+            options: SegmentOptions {
+                timestamps: self.echo.map(|tsecr| Timestamps { tsval: 1, tsecr }),
+                ..SegmentOptions::default()
+            },
         }
     }
 
