@@ -323,6 +323,14 @@ impl Page {
             ("accept queue overflows", counters.accept_queue_overflows),
             ("handshake replies held", counters.handshake_replies_suppressed),
             ("connections refused", counters.connections_refused),
+            ("SYN cache overflows", counters.syn_cache_overflows),
+            ("SYN cookies sent", counters.syn_cookies_sent),
+            ("SYN cookies accepted", counters.syn_cookies_accepted),
+            ("SYN cookies rejected", counters.syn_cookies_rejected),
+            ("SYN-ACKs sent again", counters.syn_acks_retransmitted),
+            ("handshakes timed out", counters.handshakes_timed_out),
+            ("accept queue overflows", counters.accept_queue_overflows),
+            ("handshake replies not sent", counters.handshake_replies_suppressed),
             ("from a wrong path", counters.wrong_path),
             ("path keepalives", counters.path_keepalives),
             ("TIME-WAITs evicted", counters.time_wait_evicted),
@@ -443,6 +451,20 @@ mod tests {
         assert_eq!(page.json(), line("sender") + &line("receiver"));
         assert!(page.text().starts_with("SENDER\na part\n  peer's share, here "));
         assert!(page.text().contains("\nRECEIVER\na part\n"));
+    }
+
+    #[test]
+    fn every_counter_of_the_core_is_there() {
+        let core = include_str!("../../tou-proto/src/stats.rs");
+        let this = include_str!("stats.rs");
+        let structs = core.split("pub struct ").filter(|text| {
+            text.starts_with("ConnectionCounters") || text.starts_with("EndpointCounters")
+        });
+        let mut counters = structs
+            .flat_map(|text| text.split("\n}").next().unwrap().lines())
+            .filter_map(|line| line.trim().strip_prefix("pub ")?.strip_suffix(": u64,"));
+        let missing = counters.find(|name| !this.contains(&format!("counters.{name}")));
+        assert_eq!(missing, None);
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl ConnectionConfigBuilder {
     }
 
     /// Retransmissions by timeout in a row that may go unanswered: the next
-    /// timeout ends the connection, be it being opened or open. RFC 9293
+    /// timeout ends the connection, be it open or being opened here. RFC 9293
     /// §3.8.3 has R2 as a time or as such a count; whichever comes first counts.
     /// At least 1. Default: none, only time.
     pub fn with_max_retries(mut self, retries: Option<u32>) -> Self {
