@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 
 use bytes::Bytes;
 use tou_proto::{ConnId, Endpoint, Instant, ReadError, WriteError};
-use tou_udp::driver::{Timeout, error};
+use tou_udp::driver::{Timeout, error, read_vectored, write_vectored};
 
 use crate::hub::{Hub, Interest};
 use crate::stream::TouStream;
@@ -106,19 +106,7 @@ impl Read for &TouStream {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Ok(0);
         }
-        self.receive(0, |endpoint, now, conn| {
-            let mut total = 0;
-            for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
-                match endpoint.read(now, conn, buf) {
-                    Ok(0) => break,
-                    Ok(len) => total += len,
-                    // It comes again when it is the first thing met.
-                    Err(_) if total > 0 => break,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(total)
-        })
+        self.receive(0, |endpoint, now, conn| read_vectored(endpoint, now, conn, bufs))
     }
 }
 
@@ -134,22 +122,7 @@ impl Write for &TouStream {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Ok(0);
         }
-        self.send(|endpoint, now, conn| {
-            let mut total = 0;
-            for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
-                match endpoint.write(now, conn, buf) {
-                    Ok(len) => {
-                        total += len;
-                        if len < buf.len() {
-                            break;
-                        }
-                    }
-                    Err(_) if total > 0 => break,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(total)
-        })
+        self.send(|endpoint, now, conn| write_vectored(endpoint, now, conn, bufs))
     }
 
     /// Does nothing: what was written is sent as soon as TCP allows.
