@@ -151,12 +151,20 @@ fn program(args: &Args) -> Vec<Event> {
 /// Who takes part in a measure.
 fn peers(measure: Measure) -> Vec<Peer> {
     let peers: &[Peer] = match measure {
-        Measure::Bulk => {
-            &[Peer::Tcp, Peer::UdpGso, Peer::Tou, Peer::TouAsync, Peer::TouLo, Peer::TouAsyncLo]
+        Measure::Bulk => &[
+            Peer::Tcp,
+            Peer::UdpGso,
+            Peer::Tou,
+            Peer::TouAsync,
+            Peer::TouSmol,
+            Peer::TouLo,
+            Peer::TouAsyncLo,
+        ],
+        Measure::Latency => {
+            &[Peer::Udp, Peer::UdpPoll, Peer::Tcp, Peer::Tou, Peer::TouAsync, Peer::TouSmol]
         }
-        Measure::Latency => &[Peer::Udp, Peer::UdpPoll, Peer::Tcp, Peer::Tou, Peer::TouAsync],
         Measure::Connect | Measure::Streams | Measure::Idle => {
-            &[Peer::Tcp, Peer::Tou, Peer::TouAsync]
+            &[Peer::Tcp, Peer::Tou, Peer::TouAsync, Peer::TouSmol]
         }
     };
     let quic: &[Peer] = &[

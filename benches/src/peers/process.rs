@@ -18,7 +18,7 @@ use super::system;
 use super::transport::quic::Quic;
 use super::transport::tcp::Tcp;
 use super::transport::tou::Tou;
-use super::transport::tou_async::TouAsync;
+use super::transport::tou_async::{InSmol, InSocket};
 use super::transport::udp::{Blocking, Polling};
 use super::transport::udp_bulk::UdpBulk;
 use super::transport::{Options, Transport};
@@ -38,10 +38,13 @@ pub(crate) enum Peer {
     Tou,
     /// tou, with the MTU of the loopback interface.
     TouLo,
-    /// tou through its async driver, with an MTU of 1500.
+    /// tou through its async driver, with an MTU of 1500, in the socket's own
+    /// `block_on`.
     TouAsync,
     /// The same, with the MTU of the loopback interface.
     TouAsyncLo,
+    /// tou through its async driver, with an MTU of 1500, in smol's `block_on`.
+    TouSmol,
     /// quinn.
     #[cfg(feature = "quinn")]
     Quinn,
@@ -50,7 +53,7 @@ pub(crate) enum Peer {
 impl Peer {
     fn options(self, measure: Measure) -> Options {
         Options {
-            mtu: matches!(self, Self::Tou | Self::TouAsync).then_some(1_500),
+            mtu: matches!(self, Self::Tou | Self::TouAsync | Self::TouSmol).then_some(1_500),
             nodelay: matches!(measure, Measure::Latency | Measure::Connect),
         }
     }
@@ -85,7 +88,8 @@ pub(crate) fn play(side: &Side) -> io::Result<()> {
         Peer::UdpPoll => side.play::<Polling>(),
         Peer::UdpGso => side.play::<UdpBulk>(),
         Peer::Tou | Peer::TouLo => side.play::<Tou>(),
-        Peer::TouAsync | Peer::TouAsyncLo => side.play::<TouAsync>(),
+        Peer::TouAsync | Peer::TouAsyncLo => side.play::<InSocket>(),
+        Peer::TouSmol => side.play::<InSmol>(),
         #[cfg(feature = "quinn")]
         Peer::Quinn => side.play::<Quic>(),
     }

@@ -83,6 +83,9 @@ struct State {
     waker: Waker,
     /// Tasks that do the work; none: the waker does.
     drivers: Waiters,
+    /// Threads that wait for the socket themselves, and need not be told that it
+    /// is readable.
+    blocked: usize,
     /// All handles are gone, and the drivers see the rest off.
     farewell: Option<Farewell>,
     counters: DriverCounters,
@@ -137,6 +140,7 @@ impl Engine {
                 serviced: clock.now(),
                 waker: Arc::clone(&itself).into(),
                 drivers: Waiters::default(),
+                blocked: 0,
                 farewell: None,
                 counters: DriverCounters::default(),
             };
@@ -239,6 +243,21 @@ impl Engine {
         });
     }
 
+    /// A thread begins to wait for the socket. It drives like a task, but hears
+    /// from the reactor only of time and of room to send.
+    pub(crate) fn start_blocking(&self, key: Key, waker: &Waker) {
+        self.locked(|state| {
+            state.blocked += 1;
+            state.drivers.set(key, waker, state.hub.wakes());
+        });
+    }
+
+    /// The thread waits no longer.
+    pub(crate) fn stop_blocking(&self, key: Key) {
+        self.locked(|state| state.blocked -= 1);
+        self.stop_driving(key);
+    }
+
     /// The last handle is dropped. Leaves the rest to the tasks that drive, if
     /// there are any; returns whether there are.
     pub(crate) fn leave_to_drivers(&self, patience: Patience) -> bool {
@@ -279,8 +298,9 @@ impl Engine {
         state.serviced = now;
         state.alarm.take_if(|alarm| *alarm <= now);
         state.hub.service(now);
-        let readable = ask(|cx| self.socket.poll_readable(cx), &state.waker);
-        if let Err(error) = readable {
+        if state.blocked == 0
+            && let Err(error) = ask(|cx| self.socket.poll_readable(cx), &state.waker)
+        {
             state.hub.note_socket_error(error);
         }
         self.arm(state);

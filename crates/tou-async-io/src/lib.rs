@@ -91,10 +91,10 @@
 //! Unix. Linux is where it is fast.
 #![forbid(unsafe_code)]
 
+mod block;
 mod drive;
 mod engine;
 mod hub;
-mod linger;
 mod listener;
 mod shared;
 mod socket;

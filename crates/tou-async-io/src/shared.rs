@@ -12,9 +12,9 @@ use std::sync::Arc;
 use tou_proto::ConnectionConfig;
 use tou_udp::driver::Patience;
 
+use crate::block;
 use crate::engine::Engine;
 use crate::hub::{Hub, Interest};
-use crate::linger;
 use crate::wait::Wait;
 
 /// A socket, as its handles share it.
@@ -55,7 +55,7 @@ impl Drop for Shared {
         while !self.engine.look(|hub| hub.have_all_left())
             && let Some(time) = patience.next(self.engine.look(|hub| hub.heard()))
         {
-            linger::block_until(&self.engine, time, Hub::have_all_left);
+            block::block_until(&self.engine, time, Hub::have_all_left);
         }
         self.engine.rest();
     }

@@ -16,9 +16,9 @@ use tou_proto::{
 };
 use tou_udp::driver::{ConnectOptions, Linger, Timeout, error, port_of, wildcard_for};
 
+use crate::block;
 use crate::engine::Engine;
 use crate::hub::Interest;
-use crate::linger;
 use crate::shared::Shared;
 use crate::socket::TouSocket;
 use crate::split::{OwnedReadHalf, OwnedWriteHalf};
@@ -335,7 +335,7 @@ impl Drop for Inner {
             self.engine().call(|hub, now| {
                 let _ = hub.endpoint().shutdown(now, conn);
             });
-            linger::block_until(self.engine(), time, |hub| hub.has_left(conn));
+            block::block_until(self.engine(), time, |hub| hub.has_left(conn));
         }
         let abort = linger == Some(Duration::ZERO);
         self.engine().call(|hub, now| hub.drop_stream(now, conn, abort));

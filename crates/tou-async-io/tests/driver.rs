@@ -176,6 +176,53 @@ fn what_drives_does_not_wait_for_a_silent_peer_for_ever() {
     server.abort();
 }
 
+#[test]
+fn who_blocks_on_the_socket_does_the_work() {
+    let workers = Workers::default();
+    let Pair { client, server, .. } = block_on(pair_of(workers.watch(), TouSocket::builder()));
+    let socket = client.socket();
+    thread::scope(|scope| {
+        scope.spawn(|| block_on(exchange_half(&server)));
+        socket.block_on(async {
+            // Reactors of others are heard, and other threads.
+            Timer::after(Duration::from_millis(50)).await;
+            workers.clear();
+            let (sender, receiver) = futures::channel::oneshot::channel();
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(50));
+                sender.send(()).unwrap();
+            });
+            future::join(exchange_half(&client), async { receiver.await.unwrap() }).await;
+        });
+        assert!(workers.only(thread::current().id()));
+    });
+    // Afterwards all is as before.
+    let mut client = client;
+    thread::scope(|scope| {
+        scope.spawn(|| block_on(async { echo_one(&server).await }));
+        block_on(round_trip(&mut client, b"again"));
+    });
+    block_on(part(client, server));
+}
+
+/// Sends and receives as much at once.
+async fn exchange_half(stream: &TouStream) {
+    let data = noise(1_000_000, 3);
+    let (mut reader, mut writer) = (stream.clone(), stream.clone());
+    let mut got = vec![0; data.len()];
+    let (sent, received) = future::join(writer.write_all(&data), reader.read_exact(&mut got)).await;
+    sent.unwrap();
+    received.unwrap();
+    assert_same(&got, &data);
+}
+
+async fn echo_one(stream: &TouStream) {
+    let mut stream = stream.clone();
+    let mut octets = [0; 5];
+    stream.read_exact(&mut octets).await.unwrap();
+    stream.write_all(&octets).await.unwrap();
+}
+
 /// A waker that drops the last handle to a socket.
 struct LastDrop(Mutex<Option<TouStream>>);
 

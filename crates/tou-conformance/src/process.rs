@@ -95,7 +95,11 @@ impl Peer {
 
     /// Waits until it has ended by itself.
     pub(crate) fn wait(&mut self) -> io::Result<bool> {
-        self.child.wait().map(|status| status.success())
+        // Its input ends when this does, not before it: that would end it.
+        let input = self.child.stdin.take();
+        let status = self.child.wait();
+        drop(input);
+        status.map(|status| status.success())
     }
 }
 

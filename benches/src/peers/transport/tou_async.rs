@@ -1,5 +1,8 @@
 //! tou, through its async driver: all connections through one socket, all tasks
-//! in one thread of smol.
+//! in one thread.
+//!
+//! [`InSocket`] waits in the socket's own `block_on`, [`InSmol`] in smol's, as a
+//! program does that has other things to wait for.
 
 use core::time::Duration;
 use std::io;
@@ -12,21 +15,26 @@ use tou_async_io::{TouListener, TouSocket, TouStream};
 use super::tou::{open, socket_use};
 use super::{Options, Side, SocketUse, Stream, Transport};
 
+/// tou with tasks, waiting for its socket.
+pub(crate) type InSocket = TouAsync<false>;
+/// tou with tasks, waiting for smol's reactor.
+pub(crate) type InSmol = TouAsync<true>;
+
 /// tou with tasks.
 #[derive(Clone, Debug)]
-pub(crate) struct TouAsync {
+pub(crate) struct TouAsync<const SMOL: bool> {
     socket: TouSocket,
     side: Side<TouListener>,
     executor: Arc<Executor<'static>>,
 }
 
-impl TouAsync {
+impl<const SMOL: bool> TouAsync<SMOL> {
     fn new(socket: TouSocket, side: Side<TouListener>) -> Self {
         Self { socket, side, executor: Arc::default() }
     }
 }
 
-impl Transport for TouAsync {
+impl<const SMOL: bool> Transport for TouAsync<SMOL> {
     type Stream = TouStream;
 
     fn server(options: &Options) -> io::Result<(Self, String)> {
@@ -53,7 +61,7 @@ impl Transport for TouAsync {
     }
 
     fn run<T>(&self, measure: impl Future<Output = T>) -> T {
-        smol::block_on(measure)
+        if SMOL { smol::block_on(measure) } else { self.socket.block_on(measure) }
     }
 
     async fn run_all<T: Send + 'static>(
