@@ -230,6 +230,11 @@ pub(crate) fn exchange<S: Stream>(one: &S, two: &S, len: usize) -> Outcome {
     })
 }
 
+/// More than the buffers of both ends ever take: who writes it has to wait.
+pub(crate) fn write_much<S: Stream>(stream: &S) -> io::Result<()> {
+    write_all(stream, &vec![7; 32 << 20])
+}
+
 /// Writes until the stream has taken nothing for a while, and returns how much
 /// it took.
 pub(crate) fn fill<D: Driver>(stream: &D::Stream) -> Result<usize, Failure> {

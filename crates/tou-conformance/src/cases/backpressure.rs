@@ -90,13 +90,13 @@ fn a_reader_of_single_octets_gets_all<D: Driver>(driver: &D) -> Outcome {
 
 fn a_stall_is_no_death<D: Driver>(driver: &D) -> Outcome {
     let short = quick()
-        .with_user_timeout(Duration::from_millis(400))
+        .with_user_timeout(Duration::from_millis(1_000))
         .with_recv_buffer(8_192, 8_192)
         .with_send_buffer(8_192, 8_192);
     let setup = configured(short)?;
     let Pair { client, server, .. } = Pair::with(driver, &setup, &setup)?;
     let taken = fill::<D>(&client)?;
-    thread::sleep(Duration::from_millis(1_000));
+    thread::sleep(Duration::from_millis(2_000));
     holds(client.info()?.counters.window_probes > 0, "the closed window is probed")?;
     client.shutdown(Shutdown::Write)?;
     same(read_all(&server)?.len(), taken)

@@ -83,7 +83,7 @@ fn a_drop_does_not_wait_while_its_socket_lives<D: Driver>(driver: &D) -> Outcome
     let taken = fill::<D>(&client)?;
     let start = now();
     drop(client);
-    holds(start.elapsed() < Duration::from_secs(3), "it returns at once")?;
+    soon(start)?;
     same(read_all(&server)?.len(), taken)
 }
 
@@ -95,9 +95,9 @@ fn the_last_drop_is_bounded<D: Driver>(driver: &D) -> Outcome {
     write_all(&client, b"into the void")?;
     let start = now();
     drop(client);
-    let waited = start.elapsed();
+    holds(start.elapsed() >= wait, "it waits as long as it was told")?;
     server.abort();
-    holds(waited >= wait && waited < Duration::from_secs(4), format!("it took {waited:?}"))
+    soon(start)
 }
 
 fn a_slow_reader_gets_everything_from_the_last_drop<D: Driver>(driver: &D) -> Outcome {

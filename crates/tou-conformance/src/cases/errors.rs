@@ -11,7 +11,7 @@ use crate::check::{
 };
 use crate::clock::now;
 use crate::driver::{Driver, Stream};
-use crate::kit::{LONG, MOMENT, Pair, fill, meet, quiet, read_some, write_all};
+use crate::kit::{LONG, MOMENT, Pair, meet, quiet, read_some, write_all, write_much};
 
 topic! { "errors"
     an_abort_resets_the_peer:
@@ -128,9 +128,8 @@ fn a_reset_wakes_a_reader<D: Driver>(driver: &D) -> Outcome {
 
 fn a_reset_wakes_a_writer<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    fill::<D>(&client)?;
     thread::scope(|scope| {
-        let writer = scope.spawn(|| client.write(b"more"));
+        let writer = scope.spawn(|| write_much(&client));
         thread::sleep(MOMENT);
         let start = now();
         server.abort();
@@ -141,11 +140,10 @@ fn a_reset_wakes_a_writer<D: Driver>(driver: &D) -> Outcome {
 
 fn an_abort_wakes_other_handles<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    fill::<D>(&client)?;
     let clone = client.try_clone()?;
     thread::scope(|scope| {
         let reader = scope.spawn(|| client.read(&mut [0]));
-        let writer = scope.spawn(|| client.write(b"more"));
+        let writer = scope.spawn(|| write_much(&client));
         thread::sleep(MOMENT);
         let start = now();
         clone.abort();

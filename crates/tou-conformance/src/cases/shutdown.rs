@@ -12,7 +12,7 @@ use tou_udp::{Direction, Impairment};
 use crate::check::{Outcome, comes, fails, joined, same, same_bytes, soon};
 use crate::clock::now;
 use crate::driver::{Driver, Socket, Stream};
-use crate::kit::{MOMENT, Pair, fill, noise, quiet, read_all, read_some, write_all};
+use crate::kit::{MOMENT, Pair, noise, quiet, read_all, read_some, write_all, write_much};
 
 topic! { "shutdown"
     a_half_closed_stream_is_answered:
@@ -119,10 +119,9 @@ fn a_second_shutdown_does_nothing<D: Driver>(driver: &D) -> Outcome {
 
 fn a_shutdown_wakes_who_waits<D: Driver>(driver: &D) -> Outcome {
     let Pair { client, server, .. } = Pair::new(driver)?;
-    fill::<D>(&client)?;
     thread::scope(|scope| {
         let readers = [(); 2].map(|()| scope.spawn(|| client.read(&mut [0])));
-        let writer = scope.spawn(|| client.write(b"more"));
+        let writer = scope.spawn(|| write_much(&client));
         thread::sleep(MOMENT);
         let start = now();
         client.shutdown(Shutdown::Both)?;
