@@ -4,6 +4,7 @@
 use core::time::Duration;
 use std::io::ErrorKind;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::thread;
 
 use tou_proto::EndpointConfig;
@@ -114,10 +115,16 @@ fn loss_while_connecting_is_survived<D: Driver>(driver: &D) -> Outcome {
     // A handshake takes many attempts, and should not wait long between them.
     let rto = [30, 20, 60].map(Duration::from_millis);
     let impatient = configured(quick().with_rto(rto[0], rto[1], rto[2]))?;
+    // A server that gave up would leave a client that believes itself connected.
+    let endpoint = EndpointConfig::builder().with_syn_ack_retries(100).build();
+    let endpoint = endpoint.map_err(|error| Failure::new(error.to_string()))?;
     for seed in 0..4 {
-        let lossy = Impairment { drop: 0.3, ..bad(seed) };
-        let setup = Setup { impairment: Some((Direction::Send, lossy)), ..impatient.clone() };
-        let pair = Pair::with(driver, &setup, &setup)?;
+        let setups = [2 * seed, 2 * seed + 1].map(|seed| Setup {
+            impairment: Some((Direction::Send, Impairment { drop: 0.3, ..bad(seed) })),
+            endpoint: Some(Arc::clone(&endpoint)),
+            ..impatient.clone()
+        });
+        let pair = Pair::with(driver, &setups[0], &setups[1])?;
         meet(&pair.client, &pair.server)?;
         let calm = Impairment::default();
         pair.client.socket().impair(Direction::Send, &calm)?;
