@@ -114,6 +114,8 @@ impl Party {
             .with_connection(connection)
             .with_mtu(self.mtu)
             .with_checksum(checksum)
+            // Nor is a peer whose first acknowledgments are all lost.
+            .with_syn_ack_retries(u8::MAX)
             .build()
             .unwrap()
     }
