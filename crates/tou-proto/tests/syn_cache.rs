@@ -564,6 +564,7 @@ fn no_answer_is_longer_than_what_it_answers() {
     QuickCheck::new().tests(cases).max_tests(cases).quickcheck(property);
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "quickcheck wants it so")]
 fn gets_no_more_than_it_sent(any: AnySyn) -> bool {
     let connection = ConnectionConfig::builder()
         .with_user_timeout_option(Some(UserTimeoutLimits::default()))
