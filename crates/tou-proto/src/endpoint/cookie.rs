@@ -166,8 +166,9 @@ mod tests {
 
     quickcheck! {
         fn what_was_kept_comes_back(
-            seed: u8, irs: u32, mss: u16, shift: u8, sack: bool, tsval: Option<u32>, ours: u32
+            seed: u8, said: (u32, u16, u8, bool), tsval: Option<u32>, ours: u32
         ) -> bool {
+            let (irs, mss, shift, sack) = said;
             let secret = Secret::new(&[seed; 32]);
             let kept = keep(&syn(irs, mss, shift % 16, sack, tsval));
             let is_kept = tsval.is_some() || (kept.window_scale.is_none() && !kept.sack);
