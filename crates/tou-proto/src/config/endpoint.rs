@@ -76,7 +76,7 @@ impl Default for EndpointConfigBuilder {
             path_keepalive: Some(Duration::from_secs(20)),
             max_syn_cache: 4_096,
             syn_cookies: true,
-            syn_ack_retries: 7,
+            syn_ack_retries: u8::MAX,
         }
     }
 }
@@ -182,8 +182,8 @@ impl EndpointConfigBuilder {
     /// How often the answer to a SYN is sent again by its timer before the
     /// handshake is given up, if the connect timeout of the connection's
     /// configuration does not end it earlier. Whoever asks for it may have lied
-    /// about who they are. Default: 7, which takes the three minutes of RFC 9293
-    /// §3.8.3 (MUST-23).
+    /// about who they are. Default: 255, so that the connect timeout decides: with
+    /// its default of three minutes (RFC 9293 §3.8.3, MUST-23), after seven.
     pub fn with_syn_ack_retries(mut self, retries: u8) -> Self {
         self.syn_ack_retries = retries;
         self
