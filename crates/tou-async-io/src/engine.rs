@@ -88,6 +88,8 @@ struct State {
     blocked: usize,
     /// All handles are gone, and the drivers see the rest off.
     farewell: Option<Farewell>,
+    /// All handles are gone, and there is nothing left to do.
+    ended: bool,
     counters: DriverCounters,
 }
 
@@ -142,6 +144,7 @@ impl Engine {
                 drivers: Waiters::default(),
                 blocked: 0,
                 farewell: None,
+                ended: false,
                 counters: DriverCounters::default(),
             };
             Self { state: Mutex::new(state), socket, itself, clock, last_key: AtomicU64::new(0) }
@@ -218,6 +221,9 @@ impl Engine {
     /// and there is nothing more to see off.
     pub(crate) fn poll_drive(&self, key: Key, waker: &Waker) -> Poll<()> {
         self.locked(|state| {
+            if state.ended {
+                return Poll::Ready(());
+            }
             state.drivers.set(key, waker, state.hub.wakes());
             let now = self.turn(state);
             let Some(farewell) = &mut state.farewell else { return Poll::Pending };
@@ -288,6 +294,10 @@ impl Engine {
     /// looks after it nor keeps it open.
     pub(crate) fn rest(&self) {
         *self.itself.0.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
+        self.locked(|state| {
+            state.ended = true;
+            state.drivers.wake_and_keep(state.hub.wakes());
+        });
     }
 
     /// Looks after the socket, and asks the reactor to tell when it needs that

@@ -177,6 +177,14 @@ fn what_drives_does_not_wait_for_a_silent_peer_for_ever() {
 }
 
 #[test]
+fn what_drives_a_socket_that_nobody_holds_ends_at_once() {
+    let socket = TouSocket::bind(([127, 0, 0, 1], 0)).unwrap();
+    let drive = socket.drive();
+    drop(socket);
+    block_on(drive);
+}
+
+#[test]
 fn who_blocks_on_the_socket_does_the_work() {
     let workers = Workers::default();
     let Pair { client, server, .. } = block_on(pair_of(workers.watch(), TouSocket::builder()));
