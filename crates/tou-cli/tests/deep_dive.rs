@@ -66,7 +66,8 @@ fn run_block(block: &Block) -> Result<(), String> {
         .code
         .replace(PORT, &port.to_string())
         .replace(PORT_OCTETS, &format!(r"\x{high:02x}\x{low:02x}"));
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("deep-dive-{}-{port}", block.line));
+    let dir =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("deep-dive-{}-{port}", block.line));
     fs::create_dir_all(&dir).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_tou")).parent().unwrap().to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
