@@ -227,9 +227,13 @@ fn driving_given_up_goes_on_by_itself() {
             };
             let sent = noise(60_000, 1);
             let transfer = future::join(write_all(client.clone(), &sent), read_all(server.clone()));
-            let (drives, transfer) = (pin!(drives), pin!(transfer));
-            // Driving goes on for ever.
-            let future::Either::Right((((), got), _)) = future::select(drives, transfer).await;
+            // Driving goes on for ever, and is dropped here: one that is only
+            // polled no more would stop the socket.
+            let got = {
+                let (drives, transfer) = (pin!(drives), pin!(transfer));
+                let future::Either::Right((((), got), _)) = future::select(drives, transfer).await;
+                got
+            };
             assert_same(&got, &sent);
             server.shutdown(std::net::Shutdown::Write).unwrap();
             assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
