@@ -27,6 +27,7 @@ pub enum Event {
     Stalled(ConnId),
     /// The connection has ended: closed by both sides and all acknowledged
     /// (`None`), or in an untimely way. What had arrived can still be read;
-    /// the handle stays valid until its owner closes, releases or aborts it.
+    /// the handle stays valid until its owner closes, releases or aborts it. This is
+    /// the connection's last event.
     Closed(ConnId, Option<ConnectionError>),
 }

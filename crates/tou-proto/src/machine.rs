@@ -249,6 +249,20 @@ pub enum PathErrorKind {
     },
 }
 
+impl PathErrorKind {
+    /// What a machine is told of it that is inside a layer which adds `octets` to
+    /// each datagram: a path MTU that is smaller by as much.
+    #[must_use]
+    pub fn inside(self, octets: u16) -> Self {
+        match self {
+            Self::TooBig { mtu: Some(mtu) } => {
+                Self::TooBig { mtu: Some(mtu.saturating_sub(octets)) }
+            }
+            kind => kind,
+        }
+    }
+}
+
 /// An error report about the path to a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathError {
@@ -276,7 +290,8 @@ pub struct PathError {
 /// And for machines that wrap another one: every call is passed on, in order,
 /// with the same `now`. What is added to each datagram goes into
 /// [room](TransmitBuf::set_room) that the inner machine leaves; the inner one is
-/// told of an MTU that is smaller by as much.
+/// told of an MTU that is smaller by as much, when it is made and when the path
+/// reports one ([`PathErrorKind::inside`]).
 pub trait DatagramMachine {
     /// Takes in what arrived.
     fn handle_batch(&mut self, now: Instant, batch: &ReceivedBatch);

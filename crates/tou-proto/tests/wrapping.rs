@@ -6,12 +6,13 @@
 use core::net::SocketAddr;
 
 use tou_proto::{
-    ConnId, DatagramMachine, Endpoint, EndpointConfig, Event, Instant, PathError, Port, ReadError,
-    ReceivedBatch, Remote, Transmit, TransmitBuf,
+    ConnId, DatagramMachine, Endpoint, EndpointConfig, Event, Instant, PathError, PathErrorKind,
+    Port, ReadError, ReceivedBatch, Remote, Transmit, TransmitBuf,
 };
 
 const MARK: [u8; 3] = *b"box";
 const TAIL: usize = 5;
+const OVERHEAD: u16 = (MARK.len() + TAIL) as u16;
 const MTU: u16 = 1_500;
 
 /// Masks every octet, puts a mark before each datagram and its sum behind it.
@@ -45,7 +46,11 @@ impl<M: DatagramMachine> DatagramMachine for Masked<M> {
     }
 
     fn handle_path_error(&mut self, now: Instant, error: &PathError) {
-        self.inner.handle_path_error(now, error);
+        // Only the start of the datagram is quoted, and no sum with it.
+        let quoted = error.quoted.strip_prefix(&MARK).unwrap_or_default();
+        let quoted = quoted.iter().map(|octet| octet ^ self.mask).collect();
+        let kind = error.kind.inside(OVERHEAD);
+        self.inner.handle_path_error(now, &PathError { kind, quoted, ..error.clone() });
     }
 
     fn poll_transmit(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
@@ -78,8 +83,7 @@ impl<M: DatagramMachine> DatagramMachine for Masked<M> {
 type Twice = Masked<Masked<Endpoint>>;
 
 fn twice(seed: u8) -> Twice {
-    let overhead = 2 * u16::try_from(MARK.len() + TAIL).unwrap();
-    let config = EndpointConfig::builder().with_mtu(MTU - overhead).build().unwrap();
+    let config = EndpointConfig::builder().with_mtu(MTU - 2 * OVERHEAD).build().unwrap();
     Masked { inner: Masked { inner: Endpoint::new(config, [seed; 32]), mask: 0x5a }, mask: 0xc3 }
 }
 
@@ -142,4 +146,40 @@ fn two_machines_around_an_endpoint_carry_its_batches() {
     assert_eq!(arrived, data);
     assert!(longest > 10, "batches stay whole: {longest}");
     assert_eq!(server.inner.inner.counters().malformed_segments, 0);
+}
+
+#[test]
+fn reported_mtu_leaves_room_for_what_is_added() {
+    let (near, far) = ("192.0.2.1:50000".parse().unwrap(), "192.0.2.2:5000".parse().unwrap());
+    let (mut client, mut server) = (twice(1), twice(2));
+    server.inner.inner.listen(Port::try_from(5000).unwrap(), 1).unwrap();
+    let now = Instant::ZERO;
+    let conn = client.inner.inner.connect(now, Remote::new(far).unwrap()).unwrap();
+    for _ in 0..2 {
+        carry(now, &mut client, &mut server, near);
+        carry(now, &mut server, &mut client, far);
+    }
+    client.inner.inner.write(now, conn, &[7; 5_000]).unwrap();
+
+    // Nothing longer than this gets through, and a router quotes the first octets of what
+    // does not.
+    const PATH: u16 = 1_400;
+    let longest = usize::from(PATH - 28);
+    let sent = lengths(now, &mut client);
+    assert!(sent.iter().any(|(len, _)| *len > longest), "{sent:?}");
+    let quoted = sent[0].1.clone().into();
+    let kind = PathErrorKind::TooBig { mtu: Some(PATH) };
+    client.handle_path_error(now, &PathError { peer: far, kind, quoted });
+    let again = lengths(now, &mut client);
+    assert_eq!(again.iter().map(|(len, _)| *len).max(), Some(longest));
+}
+
+/// How long the datagrams are that a machine sends now, and how they begin.
+fn lengths(now: Instant, machine: &mut Twice) -> Vec<(usize, Vec<u8>)> {
+    let mut buf = TransmitBuf::single();
+    let mut lengths = Vec::new();
+    while machine.poll_transmit(now, &mut buf).is_some() {
+        lengths.push((buf.data().len(), buf.data()[..2 * MARK.len() + 8].to_vec()));
+    }
+    lengths
 }

@@ -271,10 +271,11 @@ impl Endpoint {
     /// Gives the handle up gracefully: what was written, and a FIN, still
     /// arrive; unread and later input is discarded; only what arrives after our
     /// FIN was acknowledged is answered with a reset. What dropping a stream
-    /// should mean.
+    /// should mean. No event of this handle comes any more.
     ///
     /// # Errors
     /// If the handle names no connection.
+    #[doc(alias = "drop")]
     pub fn release(&mut self, now: Instant, conn: ConnId) -> Result<(), UnknownConnection> {
         self.give_up(now, conn, Connection::release)
     }
@@ -360,6 +361,8 @@ impl Endpoint {
 
     /// The connection's peer, and this side's TCP port.
     #[must_use]
+    #[doc(alias = "peer_addr")]
+    #[doc(alias = "remote_addr")]
     pub fn addresses(&self, conn: ConnId) -> Option<(Remote, Port)> {
         let slot = self.slots.find(conn)?;
         let addr = self.paths.get(slot.peer)?.addr;
@@ -406,7 +409,8 @@ impl Endpoint {
         true
     }
 
-    /// The next event.
+    /// The next event. Of one connection [`Event::Readable`] comes before
+    /// [`Event::Closed`], which is the last.
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
             match self.events.pop()? {
