@@ -135,7 +135,10 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Send files to a 'tou recv'
-    #[command(after_help = format!("{SEND_NOTES}\n\n{SEND_EXAMPLES}\n\n{EXIT_CODES}"))]
+    #[command(
+        override_usage = "tou send [OPTIONS] <FILE>... <HOST:PORT>",
+        after_help = format!("{SEND_NOTES}\n\n{SEND_EXAMPLES}\n\n{EXIT_CODES}"),
+    )]
     Send(Send),
     /// Take files from any number of 'tou send's
     #[command(after_help = format!("{RECV_NOTES}\n\n{RECV_EXAMPLES}\n\n{EXIT_CODES}"))]

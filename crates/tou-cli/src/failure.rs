@@ -4,6 +4,8 @@ use core::fmt::{self, Display};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::text::shown;
+
 /// Why the program did not do what it was asked to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -57,10 +59,10 @@ impl Failure {
     }
 }
 
-/// Tells the user of a failure, in one line.
+/// Tells the user of a failure, in one line, whatever names it has in it.
 pub(crate) fn complain(message: &str) {
     // There is nobody left to tell of an error here.
-    let _ = writeln!(io::stderr(), "tou: {message}");
+    let _ = writeln!(io::stderr(), "tou: {}", shown(message));
 }
 
 impl Display for Failure {

@@ -19,6 +19,7 @@ mod segments;
 mod service;
 mod signals;
 mod stats;
+mod text;
 mod value;
 
 use std::process::ExitCode;

@@ -148,9 +148,48 @@ fn files_that_cannot_be_read_are_named_before_anything_is_sent() {
         let outcome = run(&["send", &fine, path, "127.0.0.1:1"]);
         assert!(outcome.failed(1).ends_with(reason), "{}", outcome.stderr);
     }
-    let odd = outbox.write("a\nb", b"");
+    let odd = outbox.write("a\n\x1b[2J", b"");
     let outcome = run(&["send", &odd, "127.0.0.1:1"]);
-    assert!(outcome.stderr.ends_with("the name has control characters\n"), "{}", outcome.stderr);
+    let line = outcome.failed(1);
+    assert!(line.ends_with("/a\u{fffd}\u{fffd}[2J: the name has control characters"), "{line}");
+}
+
+#[test]
+fn options_may_stand_between_files_and_files_may_look_like_options() {
+    let (outbox, inbox) = (TempDir::new("order-out"), TempDir::new("order-in"));
+    let files = ["a", "b", "-x", "--json"].map(|name| outbox.write(name, name.as_bytes()));
+    let (_server, addr) = recv(&inbox, &[]);
+    run(&["send", &files[0], "--json", &files[1], "--cc", "reno", &addr]).ok();
+    let mut command = tou(&["send", "--", "-x", "--json", &addr]);
+    command.current_dir(outbox.path());
+    start(command).finish().ok();
+    assert_eq!(inbox.names(), ["--json", "-x", "a", "b"]);
+    for args in [&["send"][..], &["send", &files[0]], &["send", "--json", &addr]] {
+        assert!(run(args).failed(2).contains("is FILE... HOST:PORT"), "{args:?}");
+    }
+    let line = run(&["send", &files[0], &files[1]]).failed(2).to_owned();
+    assert!(line.contains("for '<HOST:PORT>': a peer is HOST:PORT"), "{line}");
+}
+
+#[test]
+fn small_files_do_not_wait_for_delayed_acknowledgments() {
+    let (outbox, inbox) = (TempDir::new("small-out"), TempDir::new("small-in"));
+    let files: Vec<_> = (0..20).map(|n| outbox.write(&format!("file-{n}"), b"content")).collect();
+    let files: Vec<_> = files.iter().map(String::as_str).collect();
+    let log = TempFile::new("small-segments", b"");
+    let (server, addr) = recv(&inbox, &["--once"]);
+    let options = ["send", "--segments", "--log-file", log.path()];
+    run(&[&options[..], &files, &[&addr]].concat()).ok();
+    server.finish().ok();
+    // START is the frame of 13 octets. What follows it must not have been held
+    // back until an acknowledgment came; by chance one may come first.
+    let text = log.text();
+    let lines: Vec<_> = text.lines().collect();
+    let is = |line: &str, event, len| line.contains(event) && line.ends_with(len);
+    let waits = lines
+        .windows(2)
+        .filter(|two| is(two[0], " sent ", "length 13") && is(two[1], " received ", "length 0"));
+    assert!(waits.count() < files.len() / 2, "{text}");
 }
 
 #[test]

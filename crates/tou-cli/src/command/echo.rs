@@ -8,19 +8,15 @@ use clap::Args;
 use tou_mio::{TouSocket, TouStream};
 use tracing::{info, warn};
 
-use super::with_log;
+use super::{PROMPT, with_log};
 use crate::address::ListenAddress;
 use crate::failure::{Failure, describe};
 use crate::format;
 use crate::log::Log;
-use crate::options::{Chances, CommonOptions, Defaults, IdleOptions, NetworkOptions, Tuning};
+use crate::options::{CommonOptions, IdleOptions, NetworkOptions};
 use crate::service::{announce, listen, serve_all};
 use crate::signals::Interruptible;
 use crate::stats::Page;
-
-/// An echo is not to wait for company.
-const DEFAULTS: Defaults =
-    Defaults { tuning: Tuning { mss: None, timing: None, nodelay: true }, chances: Chances::NONE };
 
 /// What is taken from a stream at once.
 const CHUNK: usize = 64 << 10;
@@ -46,7 +42,7 @@ pub(crate) fn run(echo: &Echo) -> Result<(), Failure> {
 
 fn serve(echo: &Echo, log: &Log) -> Result<(), Failure> {
     let signals = Interruptible::start(echo.common.impairment.longest_delay())?;
-    let (socket, listener) = listen(&echo.address, &echo.network, &echo.common, DEFAULTS, log)?;
+    let (socket, listener) = listen(&echo.address, &echo.network, &echo.common, PROMPT, log)?;
     announce(&echo.address, &socket, true);
     show_stats_at_the_end(&echo.common, &socket, &signals);
     serve_all(&listener, |stream| {

@@ -15,22 +15,18 @@ use tou_proto::Instant;
 use tou_udp::Clock;
 
 use self::figures::Figures;
-use super::with_log;
+use super::{PROMPT, with_log};
 use crate::address::PeerAddress;
 use crate::dial::dial;
 use crate::failure::Failure;
 use crate::format;
 use crate::log::Log;
-use crate::options::{Chances, CommonOptions, Defaults, DialOptions, IdleOptions, Tuning};
+use crate::options::{CommonOptions, DialOptions, IdleOptions};
 use crate::output::Form;
 use crate::relay::connection_failure;
 use crate::signals::Interruptible;
 use crate::stats::Page;
 use crate::value;
-
-/// A probe is not to wait for company.
-const DEFAULTS: Defaults =
-    Defaults { tuning: Tuning { mss: None, timing: None, nodelay: true }, chances: Chances::NONE };
 
 /// How long to wait at the end for the peer to end too.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -69,7 +65,7 @@ pub(crate) fn run(ping: &Ping) -> Result<(), Failure> {
 fn serve(ping: &Ping, log: &Log) -> Result<(), Failure> {
     let form = Form::new(ping.common.json);
     let signals = Interruptible::start(ping.common.impairment.longest_delay())?;
-    let stream = dial(&ping.peer, &ping.dial, &ping.common, DEFAULTS, log)?;
+    let stream = dial(&ping.peer, &ping.dial, &ping.common, PROMPT, log)?;
     let held = signals.hold(&stream);
     let run = Arc::new(Run { clock: Clock::start(), figures: Mutex::default() });
     let words = {

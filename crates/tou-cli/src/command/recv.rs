@@ -9,7 +9,7 @@ use clap::Args;
 use tou_mio::{TouSocket, TouStream};
 
 use super::echo::show_stats_at_the_end;
-use super::with_log;
+use super::{PROMPT, with_log};
 use crate::address::ListenAddress;
 use crate::failure::Failure;
 use crate::file::failed_json;
@@ -17,7 +17,7 @@ use crate::file::progress::Progress;
 use crate::file::receiver::{Outcome, Policy, Receiver};
 use crate::file::store::Directory;
 use crate::log::Log;
-use crate::options::{CommonOptions, Defaults, NetworkOptions};
+use crate::options::{CommonOptions, NetworkOptions};
 use crate::output::{Form, say};
 use crate::relay::finish;
 use crate::service::{announce, listen, serve_all};
@@ -66,7 +66,7 @@ fn receive_all(recv: &Recv, log: &Log) -> Result<(), Failure> {
         Failure::cannot(format_args!("use directory {}", dir.display()), &error)
     })?;
     let signals = Interruptible::start(common.impairment.longest_delay())?;
-    let (socket, listener) = listen(address, network, common, Defaults::default(), log)?;
+    let (socket, listener) = listen(address, network, common, PROMPT, log)?;
     announce(address, &socket, true);
     let desk = Desk {
         policy: Policy { directory: &directory, force: recv.force },

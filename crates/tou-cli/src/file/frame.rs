@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
 use super::Hash;
-use super::name::shown;
+use crate::text::shown;
 
 /// The version that is spoken here.
 pub(crate) const VERSION: u8 = 1;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::text::is_invisible;
+
 /// The longest name: with what a partial file adds, file systems take it.
 const MAX_LEN: usize = 240;
 
@@ -77,17 +79,6 @@ impl fmt::Display for NameError {
     }
 }
 
-/// Characters that control a terminal, or turn the text around them.
-pub(super) fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-/// A text from the other side, safe to be shown.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().map(|c| if is_invisible(c) { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::{Component, Path};
@@ -137,10 +128,6 @@ mod tests {
                     matches!(parts.next(), Some(Component::Normal(part)) if part == name.as_str())
                         && parts.next().is_none()
                 })
-        }
-
-        fn what_is_shown_controls_nothing(text: String) -> bool {
-            !shown(&text).contains(is_invisible)
         }
     }
 }

@@ -12,12 +12,13 @@ use tou_udp::Clock;
 
 use super::frame::{FromReceiver, FromSender, MAX_DATA, Side, greet};
 use super::frame::{read_from_sender, read_greeting};
-use super::name::{FileName, shown};
+use super::name::FileName;
 use super::progress::Progress;
 use super::store::{Directory, Partial, StoreError};
 use super::{Hash, Stored, finish};
 use crate::failure::describe;
 use crate::format;
+use crate::text::shown;
 
 /// How long a sender is given to notice that its file was not stored.
 const PARTING: Duration = Duration::from_secs(10);

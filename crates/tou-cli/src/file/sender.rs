@@ -235,9 +235,10 @@ impl<'a> Sender<'a> {
     /// how much was written.
     pub(crate) fn finish(mut self) -> Result<u64, Failure> {
         self.say(&FromSender::Done)?;
-        match self.answers.recv() {
+        match self.await_answer() {
             // Its end.
-            Err(mpsc::RecvError) => {}
+            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => return Err(idle_failure()),
             Ok(Ok(_)) => return Err(out_of_turn()),
             Ok(Err(error)) => return Err(self.explain(&error)),
         }
@@ -254,13 +255,16 @@ impl<'a> Sender<'a> {
         stream.write_all(&octets).map_err(|error| self.lost(&error))
     }
 
-    /// What the receiver answers.
-    fn answer(&self) -> Result<FromReceiver, Failure> {
-        let answer = match self.idle {
+    fn await_answer(&self) -> Result<io::Result<FromReceiver>, RecvTimeoutError> {
+        match self.idle {
             None => self.answers.recv().map_err(|mpsc::RecvError| RecvTimeoutError::Disconnected),
             Some(idle) => self.answers.recv_timeout(idle),
-        };
-        match answer {
+        }
+    }
+
+    /// What the receiver answers.
+    fn answer(&self) -> Result<FromReceiver, Failure> {
+        match self.await_answer() {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.explain(&error)),
             Err(RecvTimeoutError::Timeout) => Err(idle_failure()),
