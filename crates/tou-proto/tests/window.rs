@@ -687,3 +687,26 @@ fn window_that_opens_while_a_probe_is_in_flight_is_used() {
         assert_eq!(said_in_answer(&mut script), [5; 3_000], "{window}");
     }
 }
+
+#[test]
+fn acknowledgments_are_not_before_what_was_sent_into_a_window_that_the_scale_has_cut() {
+    // RFC 7323 §2.4: with 128 octets to the unit, 1,024 octets of window less 500 that
+    // were taken look like 512, and the edge seems to have moved left by 12. What
+    // was sent up to it is there already: an acknowledgment before its end is an old
+    // one to the peer, and two sides that send such take nothing from each other any more.
+    let config = presets::plain_builder().with_window_scaling(true).with_nodelay(true);
+    let mut script = Script::with_connection(config.build().unwrap());
+    script.listen(1);
+    script.inject(syn(0).mss(MSS).wscale(7).win(1_024));
+    script.take_output();
+    script.inject(ack(1, 1).win(8));
+    let conn = script.accept();
+    script.host.write(conn, &[5; 1_024]).unwrap();
+    assert_eq!(script.take_output().iter().map(|(_, data)| data.len()).sum::<usize>(), 1_024);
+    script.inject(ack(1, 501).win(4));
+    script.inject(data(1, 501, "hello").win(4));
+    script.expect_eventually(ack(1_025, 6));
+    // An edge that has really moved left counts.
+    script.inject(data(6, 501, "world").win(3));
+    script.expect_eventually(ack(885, 11));
+}

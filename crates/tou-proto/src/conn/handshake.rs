@@ -323,10 +323,7 @@ impl Connection {
     /// Enters ESTABLISHED (RFC 9293 §3.10.7.3 and §3.10.7.4, fifth).
     pub(super) fn establish(&mut self, now: Instant, seq: StreamPos, ack: StreamPos, window: u64) {
         self.state = State::Established;
-        self.snd.wnd = window;
-        self.snd.max_wnd = window;
-        self.snd.wl1 = seq;
-        self.snd.wl2 = ack;
+        self.snd.take_window(seq, ack, window, self.negotiated.snd_shift);
         let mss = self.mss();
         self.recovery.set_sack(self.negotiated.sack);
         self.recovery.set_mss(mss);

@@ -29,6 +29,9 @@ pub(crate) struct SendSpace {
     pub(crate) max: StreamPos,
     /// SND.WND: the peer's window, in bytes.
     pub(crate) wnd: u64,
+    /// The right edge of the peer's window as it offered it: what the scale cuts off
+    /// from one window to the next does not take it back.
+    pub(crate) edge: StreamPos,
     /// SND.WL1: the peer's position at the last window update.
     pub(crate) wl1: StreamPos,
     /// SND.WL2: our position acknowledged at the last window update.
@@ -50,6 +53,7 @@ impl SendSpace {
             nxt: iss,
             max: iss,
             wnd: 0,
+            edge: zero,
             wl1: zero,
             wl2: zero,
             max_wnd: 0,
@@ -60,6 +64,20 @@ impl SendSpace {
     /// Our SYN has been acknowledged.
     pub(crate) fn is_syn_acked(&self) -> bool {
         self.una > self.iss
+    }
+
+    /// Takes the window of the peer's segment at `seq` that acknowledges `ack`. Its
+    /// field counted in units of `1 << shift`: an edge that seems to move left by less
+    /// than one of them has not moved (RFC 7323 §2.4).
+    pub(crate) fn take_window(&mut self, seq: StreamPos, ack: StreamPos, window: u64, shift: u8) {
+        let edge = ack + window;
+        if edge > self.edge || self.edge.since(edge) >> shift > 0 {
+            self.edge = edge;
+        }
+        self.wnd = window;
+        self.max_wnd = self.max_wnd.max(window);
+        self.wl1 = seq;
+        self.wl2 = ack;
     }
 
     /// Bytes that the peer's window still allows beyond SND.NXT.

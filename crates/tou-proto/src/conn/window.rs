@@ -30,10 +30,7 @@ impl Connection {
                 // The user timeout did not run, and begins anew.
                 self.progress_at = now;
             }
-            self.snd.wnd = seg.window;
-            self.snd.wl1 = seg.seq;
-            self.snd.wl2 = seg.ack;
-            self.snd.max_wnd = self.snd.max_wnd.max(seg.window);
+            self.snd.take_window(seq, ack, seg.window, self.negotiated.snd_shift);
         }
     }
 
