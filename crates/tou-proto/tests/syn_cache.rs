@@ -339,6 +339,48 @@ fn what_holds_no_cookie_is_dropped_while_cookies_are_out() {
 }
 
 #[test]
+fn syn_that_came_twice_is_good_by_its_cookie_too() {
+    // The cache is full when the SYN comes first, and has room when it comes again. The
+    // peer takes the first answer.
+    let mut server = Server::new(8, config().with_max_syn_cache(1));
+    let other = server.answer(peer(1), &syn());
+    let cookie = server.answer(peer(2), &syn());
+    server.send(peer(1), &ack_of(&other));
+    let second = server.answer(peer(2), &syn());
+    assert_eq!(server.endpoint.half_open_count(), 1);
+    assert_ne!(second.seq, cookie.seq);
+    // A later segment came first: it is no reason to end anything.
+    let ahead = SegmentHeader { seq: SeqNumber::new(105), ..ack_of(&cookie) };
+    assert!(server.receive(peer(2), encode(&ahead, b" here")).is_empty());
+    assert!(server.receive(peer(2), encode(&ack_of(&cookie), b"still")).is_empty());
+    assert_eq!(server.endpoint.half_open_count(), 0);
+    server.endpoint.accept(server.listener).unwrap();
+    let conn = server.endpoint.accept(server.listener).unwrap();
+    let mut data = [0; 20];
+    assert_eq!(server.endpoint.read(server.now, conn, &mut data), Ok(5));
+    assert_eq!(server.endpoint.backlog(server.listener), Some((0, 0)));
+}
+
+#[test]
+fn who_shares_the_socket_is_told_what_belongs_to_a_handshake() {
+    let mut server = Server::new(8, config().with_max_syn_cache(1));
+    let accepts = |server: &Server, from, header: &SegmentHeader| {
+        server.endpoint.accepts(from, &encode(header, &[]))
+    };
+    let elsewhere = |header: SegmentHeader| SegmentHeader { dst_port: port(8), ..header };
+    assert!(accepts(&server, peer(1), &syn()));
+    assert!(!accepts(&server, peer(1), &elsewhere(syn())));
+    let kept = ack_of(&server.answer(peer(1), &syn()));
+    assert!(accepts(&server, peer(1), &kept));
+    assert!(!accepts(&server, peer(2), &kept), "no cookie is out yet");
+    let cookie = ack_of(&server.answer(peer(2), &syn()));
+    assert!(accepts(&server, peer(2), &cookie));
+    assert!(!accepts(&server, peer(2), &elsewhere(cookie.clone())));
+    let reset = SegmentHeader { flags: RST | ACK, ..cookie };
+    assert!(!accepts(&server, peer(2), &reset));
+}
+
+#[test]
 fn without_cookies_a_syn_too_many_is_dropped_and_counted() {
     let mut server = Server::new(8, config().with_max_syn_cache(1).with_syn_cookies(false));
     server.answer(peer(1), &syn());
@@ -521,6 +563,10 @@ fn opening_again_out_of_time_wait_needs_room_to_be_remembered() {
         assert_eq!(answer.flags.contains(SYN), is_opened);
         assert_eq!(server.endpoint.time_wait_count(), usize::from(!is_opened));
         assert!(!is_opened || answer.seq.distance_from(fin.seq) > 0);
+        if !is_opened {
+            let answers: usize = (0..100).map(|_| server.send(peer(1), &again).len()).sum();
+            assert!((1..10).contains(&answers), "{answers}");
+        }
     }
 }
 

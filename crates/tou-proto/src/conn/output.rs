@@ -100,10 +100,9 @@ impl Connection {
 
     fn build(&self, now: Instant, plan: &Plan) -> Built {
         // What has no data must lie within the peer's window to count there, even
-        // if a probe, or data that a shrunk window has left outside, went further. But
-        // it must not lie before what the peer has taken.
-        let edge = self.snd.edge.max(self.snd.una);
-        let next = if self.snd.is_syn_acked() { self.snd.nxt.min(edge) } else { self.snd.nxt };
+        // if a probe, or data that a shrunk window has left outside, went further.
+        let next =
+            if self.snd.is_syn_acked() { self.snd.nxt.min(self.snd.edge) } else { self.snd.nxt };
         let nothing = next..next;
         match plan {
             Plan::Stream(range, _) => self.build_stream(now, range),

@@ -134,6 +134,10 @@ impl Endpoint {
                 let header = self.syn_cache.get(slot)?.ack(now, &terms, seg.len);
                 self.strays.push_owed(stray_reply(seg, header));
             }
+            Verdict::Reset if self.are_cookies_out(now) => {
+                // Its SYN may have come twice, and first been left to a cookie.
+                return self.input_cookie(now, listener_id, seg);
+            }
             Verdict::Reset => self.reply_reset(now, seg),
             Verdict::Forget => self.forget_half_open(slot),
             Verdict::Complete => return self.complete(slot, listener_id),
@@ -208,7 +212,7 @@ impl Endpoint {
     }
 
     /// Whether a cookie that was sent may still come back.
-    fn are_cookies_out(&self, now: Instant) -> bool {
+    pub(super) fn are_cookies_out(&self, now: Instant) -> bool {
         self.cookie_sent.is_some_and(|at| now.saturating_since(at) <= cookie::LIFETIME)
     }
 
@@ -242,7 +246,11 @@ impl Endpoint {
         let resends = u8::from(round_trip.is_none());
         let opening = Opening { syn, sent_at, last_sent_at: sent_at, resends, timeouts: 0 };
         let peer = self.paths.join(addr, seg.batch.local_ip);
-        self.establish(listener_id, key(peer, header), iss, &opening)
+        let key = key(peer, header);
+        if let Some(Target::HalfOpen(slot)) = self.demux.find(&key) {
+            self.forget_half_open(slot);
+        }
+        self.establish(listener_id, key, iss, &opening)
     }
 
     /// What this side brings into a handshake of `listener` with a peer.

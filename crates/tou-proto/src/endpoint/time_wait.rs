@@ -122,19 +122,16 @@ impl TimeWaits {
                 self.queue.insert((entry.expires, slot));
                 Verdict::Answer(ack_of(now, &entry.remains))
             }
-            Judged::Old => {
-                if entry.answers.allow(now, ANSWERS_PER_SECOND) {
-                    Verdict::Answer(ack_of(now, &entry.remains))
-                } else {
-                    Verdict::Ignore
-                }
-            }
+            Judged::Old => self.answer(now, slot).map_or(Verdict::Ignore, Verdict::Answer),
         }
     }
 
-    /// The acknowledgment that the entry in `slot` gives.
-    pub(super) fn answer(&self, now: Instant, slot: u32) -> Option<SegmentHeader> {
-        self.slab.get(slot as usize).map(|entry| ack_of(now, &entry.remains))
+    /// The acknowledgment that the entry in `slot` gives, within its limit, to what it
+    /// does not take.
+    pub(super) fn answer(&mut self, now: Instant, slot: u32) -> Option<SegmentHeader> {
+        let entry = self.slab.get_mut(slot as usize)?;
+        let is_allowed = entry.answers.allow(now, ANSWERS_PER_SECOND);
+        is_allowed.then(|| ack_of(now, &entry.remains))
     }
 }
 

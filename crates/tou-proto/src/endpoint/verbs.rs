@@ -424,7 +424,7 @@ impl Endpoint {
     /// Whether a datagram that came from `peer` is for this endpoint, for those
     /// who share a socket with other protocols: it parses as a segment, and its
     /// ports are those of a connection with that peer, or it is a SYN to a port
-    /// that is listened on.
+    /// that is listened on, or an acknowledgment that may bring a cookie back.
     #[must_use]
     pub fn accepts(&self, peer: SocketAddr, datagram: &[u8]) -> bool {
         use crate::wire::{SegmentFlags, SegmentHeader};
@@ -436,9 +436,14 @@ impl Endpoint {
             let (peer_port, local_port) = (header.src_port, header.dst_port);
             self.demux.find(&Key { peer, peer_port, local_port }).is_some()
         });
-        let is_syn = header.flags.contains(SegmentFlags::SYN)
-            && !header.flags.intersects(SegmentFlags::ACK | SegmentFlags::RST);
-        is_known || (is_syn && self.listeners.find(header.dst_port).is_some())
+        let has = |flag| header.flags.contains(flag);
+        let may_begin = match (has(SegmentFlags::SYN), has(SegmentFlags::ACK)) {
+            (true, false) => true,
+            (false, true) => self.are_cookies_out(self.now),
+            _ => false,
+        };
+        let is_begin = may_begin && !has(SegmentFlags::RST);
+        is_known || (is_begin && self.listeners.find(header.dst_port).is_some())
     }
 
     /// Runs a reading verb. The only thing that reading may bring about is an
@@ -455,9 +460,9 @@ impl Endpoint {
         let result = verb(&mut slot.conn, now);
         if slot.conn.is_ack_due() && !slot.is_ready {
             self.settle(now, id.slot);
+        } else {
+            self.recharge(id.slot);
         }
-        // What was read is charged until the connection is settled again: no later than when
-        // its window moves.
         result
     }
 

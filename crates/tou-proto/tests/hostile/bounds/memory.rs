@@ -131,3 +131,19 @@ fn nobody_is_short_of_memory_without_need() {
     let shared = MAX as u64 - 64 * 16 * 1_024;
     assert!((shared / 3..=shared / 2).contains(&held), "{held}");
 }
+
+#[test]
+fn what_was_read_is_free_for_others_at_once() {
+    let mut victim = Victim::new(config(), 4);
+    let (mut enemy, conn) = Enemy::connect(&mut victim, 1, 1_460).unwrap();
+    for _ in 0..10 {
+        enemy.send(&mut victim, &[1; 1_000]);
+    }
+    let used = victim.endpoint.shared_memory_used();
+    // It is not worth telling the peer of.
+    let sent = victim.segments_out;
+    assert_eq!(victim.endpoint.read(victim.now, conn, &mut [0; 20_000]), Ok(10_000));
+    victim.drain();
+    assert_eq!(victim.segments_out, sent);
+    assert!(victim.endpoint.shared_memory_used() + 10_000 <= used);
+}
