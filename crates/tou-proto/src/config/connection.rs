@@ -261,7 +261,7 @@ impl ConnectionConfigBuilder {
     /// Retransmissions by timeout in a row that may go unanswered: the next
     /// timeout ends the connection, be it open or being opened here. RFC 9293
     /// §3.8.3 has R2 as a time or as such a count; whichever comes first counts.
-    /// At least 1. Default: none, only time.
+    /// Behind a window that the peer has closed only time does. At least 1. Default: none, only time.
     pub fn with_max_retries(mut self, retries: Option<u32>) -> Self {
         self.max_retries = retries;
         self

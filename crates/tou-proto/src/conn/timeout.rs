@@ -81,18 +81,19 @@ impl Connection {
             TimerOutcome::Rto { first, flight_size, front_len } => {
                 self.counters.timeouts += 1;
                 let timeouts = self.recovery.consecutive_rtos();
-                if self.config.fields.max_retries.is_some_and(|retries| timeouts > retries) {
-                    // R2 as a count (RFC 9293 §3.8.3).
-                    self.time_out();
-                    return;
-                }
                 if timeouts == STALLED_TIMEOUTS {
                     self.interest.on_stalled();
                 }
                 self.flags.syn_retransmitted |= !self.snd.is_syn_acked();
                 if self.snd.is_syn_acked() && self.snd.wnd == 0 {
                     // The peer shrank its window over what is in flight: neither
-                    // congestion nor a black hole.
+                    // congestion nor a black hole, and no end while it answers
+                    // (RFC 9293 §3.8.6.1, MUST-37).
+                    return;
+                }
+                if self.config.fields.max_retries.is_some_and(|retries| timeouts > retries) {
+                    // R2 as a count (RFC 9293 §3.8.3).
+                    self.time_out();
                     return;
                 }
                 if let Some(congestion) = &mut self.congestion {

@@ -40,7 +40,7 @@ impl SynCache {
         self.slab.len() < self.max
     }
 
-    /// Where the next one will be.
+    /// Enters a handshake; returns its slot.
     pub(super) fn insert(&mut self, entry: HalfOpen) -> u32 {
         let deadline = entry.deadline;
         let is_due = entry.is_due;
