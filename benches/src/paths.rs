@@ -1,5 +1,8 @@
 //! `tou-bench paths`: goodput over simulated paths, in virtual time.
 //!
+//! Twice: paths that deliver each datagram by itself, and in `batched` paths
+//! that deliver many at a time.
+//!
 //! The same table on every machine: what changes in it was changed by the code.
 //! The paths are those that the kernel's TCP was measured on, over an emulated
 //! link between two network namespaces.
@@ -10,6 +13,8 @@ use std::process::ExitCode;
 use tou_proto::cc::CongestionControl;
 use tou_proto::{ConnectionConfig, ConnectionInfo};
 use tou_sim::{Knobs, Manners, Pair, Talk};
+
+mod batched;
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,6 +41,13 @@ struct Path {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
+    steady(args);
+    batched::run(args);
+    ExitCode::SUCCESS
+}
+
+/// Paths that deliver each datagram by itself: the goodput of a transfer.
+fn steady(args: &Args) {
     println!("path            congestion  Mbit/s  (kernel)  sent again  timeouts  spurious");
     for path in paths().into_iter().filter(|path| path.name.contains(&args.filter)) {
         for congestion in [CongestionControl::Cubic, CongestionControl::Reno] {
@@ -56,7 +68,6 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             );
         }
     }
-    ExitCode::SUCCESS
 }
 
 struct Outcome {

@@ -259,6 +259,27 @@ fn without_sack_there_are_no_blocks() {
 }
 
 #[test]
+fn without_sack_each_segment_out_of_order_of_a_batch_is_a_duplicate() {
+    // RFC 5681 §4.2. The first acknowledgment is of something new, and no duplicate.
+    let (mut script, conn) = established();
+    script.inject_batch([full(1), full(2_001), full(3_001), full(4_001)]);
+    for _ in 0..4 {
+        script.expect(ack(1, 1_001));
+    }
+    script.expect_silence(1_000);
+    script.host.write(conn, b"a").unwrap();
+    script.expect(data(1, 1_001, "a"));
+    script.inject_batch([full(5_001), full(6_001)]);
+    script.expect(ack(2, 1_001));
+    script.expect(ack(2, 1_001));
+    script.expect_nothing();
+    // What was missing makes them needless.
+    script.inject_batch([full(7_001), full(8_001), full(1_001)]);
+    script.expect(ack(2, 9_001));
+    script.expect_nothing();
+}
+
+#[test]
 fn first_arrival_wins_where_data_overlaps() {
     let (mut script, conn) = with_sack();
     script.inject(ack(5, 1).data("56"));

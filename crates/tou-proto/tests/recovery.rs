@@ -10,7 +10,7 @@ use tou_proto::cc::CongestionControl;
 use tou_proto::wire::SegmentFlags;
 use tou_proto::{ConnId, ConnectionConfig, ConnectionInfo, Instant};
 use tou_sim::script::{Script, ack, syn};
-use tou_sim::{Knobs, Manners, Pair, Talk, presets};
+use tou_sim::{Knobs, Manners, Pair, PairBuilder, Talk, presets};
 
 /// Ten segments of 1,000 octets have just been sent, 100 ms after the SYN-ACK
 /// gave the first round-trip sample.
@@ -170,7 +170,11 @@ fn transfer(
     path: Knobs,
     config: Arc<ConnectionConfig>,
 ) -> (ConnectionInfo, Duration) {
-    let mut pair = Pair::builder(seed).connection(config).path(path).build();
+    transfer_between(Pair::builder(seed).connection(config).path(path), octets)
+}
+
+fn transfer_between(pair: PairBuilder, octets: usize) -> (ConnectionInfo, Duration) {
+    let mut pair = pair.build();
     let (client, server) = pair.connect();
     let said: Vec<u8> = (0..octets).map(|at| (at % 253) as u8).collect();
     let mut from = Talk::new(client, said.clone(), Manners::default());
@@ -228,6 +232,42 @@ fn bursts_of_loss_are_survived_by_every_kind_of_sender() {
             let (_, took) = transfer(seed, 500_000, path.clone(), config.build().unwrap());
             assert!(took < Duration::from_secs(60), "{took:?}");
         }
+    }
+}
+
+#[test]
+fn each_segment_of_a_batch_out_of_order_is_a_duplicate_to_a_peer_without_sack() {
+    // RFC 5681 §3.2: with fewer than three, the timer has to find each loss.
+    let path = Knobs { loss: 0.06, delay: Duration::from_millis(20), ..Knobs::default() };
+    let (mut fast_recoveries, mut timeouts) = (0, 0);
+    for seed in 0..20 {
+        let config = ConnectionConfig::builder().with_sack(false).build().unwrap();
+        let pair = Pair::builder(seed).connection(config).path(path.clone()).batch(true);
+        let (info, _) = transfer_between(pair, 400_000);
+        fast_recoveries += info.counters.fast_recoveries;
+        timeouts += info.counters.timeouts;
+    }
+    // The other timeouts are of retransmissions and of windows too small for three.
+    assert!(fast_recoveries > timeouts, "{fast_recoveries} and {timeouts}");
+}
+
+#[test]
+fn window_grows_where_whole_batches_are_acknowledged() {
+    // 100 Mbit/s and 100 ms, which hold 1.25 MB, and a receiver that takes in 5 ms'
+    // worth at a time: an acknowledgment leaves room for a batch, and for some more
+    // that waits for the next. Ten megabytes take 0.8 s at full rate.
+    let path = Knobs {
+        rate: 12_500_000,
+        delay: Duration::from_millis(50),
+        coalesce: Duration::from_millis(5),
+        ..Knobs::default()
+    };
+    for congestion in [CongestionControl::Cubic, CongestionControl::Reno] {
+        let config = ConnectionConfig::builder().with_congestion(congestion).build().unwrap();
+        let pair = Pair::builder(1).connection(config).path(path.clone()).batch(true);
+        let (info, took) = transfer_between(pair, 10_000_000);
+        assert!(info.cwnd > 900_000, "{} octets with {}", info.cwnd, info.congestion);
+        assert!(took < Duration::from_millis(2_100), "{took:?} with {}", info.congestion);
     }
 }
 

@@ -49,7 +49,7 @@ pub mod world;
 
 pub use self::host::Host;
 pub use self::link::{Fate, Knobs, Link, LossCause};
-pub use self::pair::Pair;
+pub use self::pair::{Pair, PairBuilder};
 pub use self::rng::SimRng;
 pub use self::script::{Script, Seg};
 pub use self::talk::{Manners, Talk};

@@ -37,6 +37,11 @@ pub struct Knobs {
     pub reorder: f64,
     /// For how long at most, evenly.
     pub reorder_delay: Duration,
+    /// The far end takes in what has arrived only so often, as a network card that
+    /// interrupts seldom does, or a radio that sends many frames at a time: what
+    /// arrives between two looks arrives at the second. With a world's `batch`,
+    /// what fits is one batch then. Zero is each datagram by itself.
+    pub coalesce: Duration,
     /// Octets of IP packets a second; zero is no limit.
     pub rate: u64,
     /// Octets that may wait for the rate; more are dropped at the tail.
@@ -58,6 +63,7 @@ impl Default for Knobs {
             duplicate: 0.0,
             reorder: 0.0,
             reorder_delay: Duration::from_millis(5),
+            coalesce: Duration::ZERO,
             rate: 0,
             queue: u64::MAX,
             mtu_drop: None,
@@ -159,9 +165,19 @@ impl Link {
             in_order
         };
         if chances.duplicate {
-            Fate::ArrivesTwice(due, due + chances.copy_delay)
+            Fate::ArrivesTwice(self.taken_in(due), self.taken_in(due + chances.copy_delay))
         } else {
-            Fate::Arrives(due)
+            Fate::Arrives(self.taken_in(due))
+        }
+    }
+
+    /// When the far end takes in what arrives at `due`: at its next look.
+    fn taken_in(&self, due: Instant) -> Instant {
+        let since = due.saturating_since(Instant::ZERO);
+        let nanos = since.as_nanos().checked_rem(self.knobs.coalesce.as_nanos()).unwrap_or(0);
+        match u64::try_from(nanos) {
+            Ok(late) if late > 0 => due + (self.knobs.coalesce - Duration::from_nanos(late)),
+            _ => due,
         }
     }
 
@@ -261,6 +277,16 @@ mod tests {
         assert_eq!(link.push(at(0), 2_000), Fate::Arrives(at(13)));
         assert_eq!(link.backlog(at(1)), 2_000);
         assert_eq!(link.push(at(50), 1_000), Fate::Arrives(at(61)));
+    }
+
+    #[test]
+    fn what_arrives_between_two_looks_arrives_at_the_second() {
+        let knobs = Knobs { rate: 1_000_000, coalesce: ms(4), ..Knobs::default() };
+        let mut link = link(knobs);
+        let dues: Vec<Fate> = (0..6).map(|_| link.push(at(0), 1_000)).collect();
+        // They would arrive at 11, 12, 13 ms and so on.
+        let taken = [12, 12, 16, 16, 16, 16].map(|millis| Fate::Arrives(at(millis)));
+        assert_eq!(dues, taken);
     }
 
     #[test]

@@ -9,13 +9,19 @@ use core::time::Duration;
 
 use super::{AckEvent, PathFacts};
 
-/// Segments by which one acknowledgment may open the window in slow start.
-///
-/// RFC 5681 §3.1 says one and RFC 3465 §2.3 two, with a peer in mind that acknowledges every
-/// second segment. A peer that takes in batches acknowledges dozens at once; two would turn its
-/// slow start into a crawl. Eight is what RFC 9406 §4.3 (`L`) takes for a sender without pacing,
-/// and stays below the initial window, a burst that RFC 6928 allows anyway.
+/// Segments by which one acknowledgment may open the window in slow start, however large they are.
 const SEGMENTS_PER_ACK: u64 = 8;
+
+/// Bytes by which it may, however small the segments are: a full batch.
+///
+/// RFC 5681 §3.1 says one segment and RFC 3465 §2.3 two, with a peer in mind that acknowledges
+/// every second one, and RFC 9406 §4.3 (`L`) recommends eight to a sender without pacing. A peer
+/// whose network card hands over whole batches acknowledges up to 64 KiB at once (RFC 9293
+/// MUST-58), and eight segments for that make slow start linear: a path that holds 900 segments
+/// would be filled after 25 round trips rather than seven. What the limit is against, a burst, is
+/// there already: the acknowledgment of a batch lets a batch go, and this one more. It still
+/// stands against an acknowledgment of more than a batch, after others were lost.
+const BYTES_PER_ACK: u64 = 64 << 10;
 
 /// The facts of the path in 16 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +74,7 @@ impl Limits {
         } else if initial && self.paced {
             u64::MAX
         } else {
-            SEGMENTS_PER_ACK * self.mss()
+            BYTES_PER_ACK.max(SEGMENTS_PER_ACK * self.mss())
         };
         credit(event).min(limit)
     }

@@ -163,19 +163,29 @@ mod tests {
     }
 
     #[test]
-    fn stretch_acks_open_eight_segments_unless_paced() {
-        let ack = acked(0, 44 * MSS);
-        let mut reno = reno(10);
-        reno.on_ack(&ack);
-        assert_eq!(reno.cwnd, 18 * MSS);
+    fn one_ack_opens_by_a_batch_at_most_unless_paced() {
+        let mut unpaced = reno(10);
+        unpaced.on_ack(&acked(0, 44 * MSS));
+        assert_eq!(unpaced.cwnd, 54 * MSS, "all of a batch");
+        let ack = acked(0, 100 * MSS);
+        unpaced.on_ack(&ack);
+        assert_eq!(unpaced.cwnd, 54 * MSS + 65_536);
+        // Of segments that are large themselves, eight.
+        let mut large = Reno::new(&PathFacts::new(20_000, 200_000));
+        large.on_ack(&acked(0, 200_000));
+        assert_eq!(large.cwnd, 360_000);
 
         let mut paced = Reno::new(&PathFacts::new(MSS, 10 * MSS).with_pacing(true));
         paced.on_ack(&ack);
-        assert_eq!(paced.cwnd, 54 * MSS);
+        assert_eq!(paced.cwnd, 110 * MSS);
         // Pacing or not, after a timeout one acknowledgment can cover what left long ago.
-        paced.on_rto(&rto(0, 54));
+        paced.on_rto(&rto(0, 110));
         paced.on_ack(&ack);
-        assert_eq!(paced.cwnd, 9 * MSS);
+        assert_eq!(paced.cwnd, MSS + 65_536);
+        let repair = AckEvent { after_timeout: true, ..ack };
+        paced.on_rto(&rto(0, 110));
+        paced.on_ack(&repair);
+        assert_eq!(paced.cwnd, 2 * MSS);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(crate) struct AckPolicy {
     /// Acknowledgments that are not delayed: the sender is repairing losses,
     /// and waits for each.
     quick: u8,
+    /// Duplicate acknowledgments that are owed by themselves, one for each segment
+    /// out of order, to a peer that counts them because it has no SACK.
+    duplicates: u8,
     /// Only while data has arrived out of order and that is not acknowledged.
     untold: Option<Box<Untold>>,
     challenges: ReplyLimit,
@@ -42,6 +45,10 @@ impl AckPolicy {
     /// grew by `advanced`.
     pub(crate) fn on_data(&mut self, advanced: u64, segment: u64) {
         self.unacknowledged += advanced;
+        if advanced > 0 {
+            // What the peer was to hear of the old hole, the new number tells it.
+            self.duplicates = 0;
+        }
         self.peer_segment = self.peer_segment.max(segment);
     }
 
@@ -57,6 +64,15 @@ impl AckPolicy {
     pub(crate) fn on_disorder(&mut self) {
         self.is_due = true;
         self.quick = QUICK_ACKS;
+    }
+
+    /// Data arrived behind a hole, and the peer has no SACK: all it learns of each
+    /// such segment is a duplicate acknowledgment of its own (RFC 5681 §4.2).
+    ///
+    /// Three would tell it of the loss, but it takes each for a segment that has left
+    /// the network, and sends by their count while it repairs (RFC 6582 §3.2 step 3).
+    pub(crate) fn on_segment_without_block(&mut self) {
+        self.duplicates = (self.duplicates + 1).min(MAX_DUPLICATES);
     }
 
     /// Data arrived behind a hole, at `range`.
@@ -106,14 +122,19 @@ impl AckPolicy {
         }
     }
 
-    /// An acknowledgment went out, alone or with data.
-    pub(crate) fn on_sent(&mut self) {
-        self.is_due = false;
+    /// An acknowledgment went out, alone or with data. Only what is alone and
+    /// acknowledges nothing new is a duplicate to the peer (RFC 5681 §2).
+    pub(crate) fn on_sent(&mut self, is_alone: bool) {
+        let is_duplicate = is_alone && self.unacknowledged == 0;
+        self.duplicates = self.duplicates.saturating_sub(u8::from(is_duplicate));
+        self.is_due = self.duplicates > 0;
         self.deadline = None;
         self.unacknowledged = 0;
         self.dsack = None;
         self.untold = None;
-        self.quick = self.quick.saturating_sub(1);
+        if !self.is_due {
+            self.quick = self.quick.saturating_sub(1);
+        }
     }
 
     /// Time has passed.
@@ -166,6 +187,10 @@ struct Untold {
 /// one for each segment (RFC 5681 §4.2).
 const MAX_UNTOLD: usize = 16;
 
+/// As many segments as receive offload puts into a batch. An acknowledgment is no
+/// longer than a segment, and there are never more of them than segments.
+const MAX_DUPLICATES: u8 = 64;
+
 /// Segments below the default MSS (RFC 9293 §3.7.1) are not full-sized.
 const SMALLEST_FULL_SIZE: u64 = 536;
 
@@ -189,7 +214,7 @@ mod tests {
         acks.on_data(1_000, 1_000);
         acks.end_of_batch(now, DELAY);
         assert!(acks.is_due());
-        acks.on_sent();
+        acks.on_sent(true);
         assert!(!acks.is_due());
         assert_eq!(acks.deadline(), None);
     }
@@ -213,7 +238,7 @@ mod tests {
     fn after_disorder_acknowledgments_are_not_delayed_for_a_while() {
         let mut acks = AckPolicy::default();
         acks.on_disorder();
-        acks.on_sent();
+        acks.on_sent(true);
         let mut quick = 0;
         loop {
             acks.on_data(10, 1_000);
@@ -221,9 +246,43 @@ mod tests {
             if !acks.is_due() {
                 break;
             }
-            acks.on_sent();
+            acks.on_sent(true);
             quick += 1;
         }
         assert_eq!(quick, 15);
+    }
+
+    #[test]
+    fn each_segment_without_a_block_is_a_duplicate_of_its_own() {
+        let mut acks = AckPolicy::default();
+        let sent = |acks: &mut AckPolicy, is_alone| {
+            let mut sent = 0;
+            while acks.is_due() {
+                acks.on_sent(is_alone || sent > 0);
+                sent += 1;
+            }
+            sent
+        };
+        let arrive = |acks: &mut AckPolicy, segments| {
+            for _ in 0..segments {
+                acks.on_disorder();
+                acks.on_segment_without_block();
+            }
+        };
+        arrive(&mut acks, 5);
+        assert_eq!(sent(&mut acks, true), 5);
+        // What acknowledges something new is no duplicate, nor is what has data.
+        acks.on_data(1_000, 1_000);
+        arrive(&mut acks, 5);
+        assert_eq!(sent(&mut acks, true), 6);
+        arrive(&mut acks, 5);
+        assert_eq!(sent(&mut acks, false), 6);
+        // What filled the hole made them needless.
+        arrive(&mut acks, 5);
+        acks.on_data(6_000, 1_000);
+        acks.on_disorder();
+        assert_eq!(sent(&mut acks, true), 1);
+        arrive(&mut acks, 3_000);
+        assert_eq!(sent(&mut acks, true), 64);
     }
 }

@@ -93,8 +93,10 @@ impl Connection {
         if inserted.advanced == 0 || inserted.filled_gap {
             self.acks.on_disorder();
             self.counters.out_of_order_segments += u64::from(inserted.out_of_order > 0);
-            if self.negotiated.sack && inserted.out_of_order > 0 {
-                self.acks.on_block(start..start + len);
+            match (inserted.out_of_order > 0, self.negotiated.sack) {
+                (false, _) => {}
+                (true, true) => self.acks.on_block(start..start + len),
+                (true, false) => self.acks.on_segment_without_block(),
             }
         }
     }

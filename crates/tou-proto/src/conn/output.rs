@@ -75,7 +75,7 @@ impl Connection {
         if segments == 0 {
             return None;
         }
-        if self.recovery.in_flight() + self.mss() > self.cwnd() {
+        if self.is_cwnd_limited() {
             self.cwnd_limited_to = self.snd.nxt;
         }
         self.counters.segments_limited += u64::from(self.has_sent_enough() && self.unsent() > 0);
@@ -273,7 +273,7 @@ impl Connection {
                 built.header.flags.contains(SegmentFlags::SYN),
             );
             if built.acks_all {
-                self.acks.on_sent();
+                self.acks.on_sent(*plan == Plan::Ack);
             } else {
                 self.acks.on_blocks_told(built.blocks_ahead);
             }

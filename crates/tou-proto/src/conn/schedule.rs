@@ -188,6 +188,14 @@ impl Connection {
         self.unsent().min(window) < FULL_BATCH
     }
 
+    /// Whether the congestion window is what keeps new data back: it has no room for
+    /// a segment, or so little that what fits waits for more.
+    pub(super) fn is_cwnd_limited(&self) -> bool {
+        let room = self.cwnd().saturating_sub(self.recovery.in_flight());
+        let has_more = room <= self.unsent().min(self.snd.usable_window());
+        room < self.mss() || (has_more && self.is_worth_deferring())
+    }
+
     /// One octet into a closed window (RFC 9293 §3.8.6.1, MUST-36), the same
     /// again until it is taken.
     fn window_probe(&self) -> Option<Range<StreamPos>> {
