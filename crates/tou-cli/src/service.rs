@@ -40,10 +40,15 @@ pub(crate) fn listen(
 
 /// Tells where it is listened: loudly if nobody could know it.
 pub(crate) fn announce(address: &ListenAddress, socket: &TouSocket, loudly: bool) {
+    let addr = socket.local_addr();
+    let place = match address.port() {
+        Some(port) if port.get() != addr.port() => format!("{addr}, TCP port {port}"),
+        _ => addr.to_string(),
+    };
     if loudly || address.port().is_none() {
-        let _ = writeln!(io::stderr(), "listening on {}", socket.local_addr());
+        let _ = writeln!(io::stderr(), "listening on {place}");
     } else {
-        info!("listening on {}", socket.local_addr());
+        info!("listening on {place}");
     }
 }
 

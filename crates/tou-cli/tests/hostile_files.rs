@@ -183,6 +183,11 @@ fn senders_that_do_not_keep_to_the_protocol_are_sent_away() {
 
 /// What `tou send` says to a receiver that answers the greeting with this.
 fn sent_to(answers: Vec<u8>) -> String {
+    sent_with(&[], answers)
+}
+
+/// The same with options.
+fn sent_with(options: &[&str], answers: Vec<u8>) -> String {
     let outbox = TempDir::new(&format!("to-hostile-{}", answers.len()));
     let file = outbox.write("file", b"abc");
     let listener = TouListener::bind("127.0.0.1:0").unwrap();
@@ -192,9 +197,16 @@ fn sent_to(answers: Vec<u8>) -> String {
         stream.write_all(&answers).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let outcome = run(&["send", &file, &addr]);
+    let outcome = run(&[&["send", &file, &addr], options].concat());
     receiver.join().unwrap();
     outcome.failed(1).to_owned()
+}
+
+#[test]
+fn a_receiver_that_does_not_end_is_left_after_the_idle_timeout() {
+    let answers = [&b"tou-recv\x01"[..], &frame(0x82, b"no")].concat();
+    let line = sent_with(&["--idle-timeout", "300ms"], answers);
+    assert_eq!(line, "tou: the receiver was idle for too long");
 }
 
 #[test]

@@ -80,12 +80,13 @@ fn the_udp_port_may_differ_from_the_tcp_port() {
     let mut command = tou(&["echo", "127.0.0.1:7", "--udp-port", &udp]);
     command.stderr(Stdio::piped());
     let (_server, addr) = serve(command);
-    assert_eq!(addr, format!("127.0.0.1:{udp}"));
+    let udp_addr = format!("127.0.0.1:{udp}");
+    assert_eq!(addr, format!("{udp_addr}, TCP port 7"));
     let args = ["ping", "127.0.0.1:7", "--udp-port", &udp, "-c", "1", "--json", "--stats"];
     let outcome = run(&args).ok();
     assert_eq!(objects(&outcome.stderr)[0]["connection"]["tcp_ports"]["there"], 7);
     // Nobody listens on the TCP port that is the same.
-    let refused = run(&["ping", &addr, "-c", "1"]);
+    let refused = run(&["ping", &udp_addr, "-c", "1"]);
     assert!(refused.failed(1).ends_with("connection refused"));
 }
 

@@ -48,14 +48,16 @@ fn serve(echo: &Echo, log: &Log) -> Result<(), Failure> {
     serve_all(&listener, |stream| {
         let held = signals.hold(stream);
         let peer = stream.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-        match send_back(stream, echo.idle.idle_timeout) {
+        let result = send_back(stream, echo.idle.idle_timeout);
+        // Not to complain of what a signal has reset.
+        drop(held);
+        match result {
             Ok(bytes) => info!("{peer} has ended, after {}", format::bytes(bytes)),
             Err(error) => {
                 warn!("{peer}: {}", describe(&error));
                 stream.abort();
             }
         }
-        drop(held);
     })
 }
 

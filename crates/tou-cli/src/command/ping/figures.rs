@@ -56,6 +56,12 @@ impl Figures {
         Duration::from_secs_f64((self.squares / count - mean * mean).max(0.0).sqrt())
     }
 
+    /// Probes that may still come back: who interrupts ping does not wait for
+    /// them.
+    fn under_way(&self) -> u64 {
+        self.sent.saturating_sub(self.received + self.lost)
+    }
+
     /// The share of probes that never came back. TCP loses nothing but what is
     /// under way when a connection fails.
     fn loss(&self) -> f64 {
@@ -66,9 +72,13 @@ impl Figures {
         let Self { sent, received, min, max, .. } = self;
         let loss = format::percent(self.loss());
         let took = format::time(took);
+        let under_way = match self.under_way() {
+            0 => String::new(),
+            number => format!("{number} under way, "),
+        };
         let mut words = format!(
             "--- {peer} ping statistics ---\n\
-             {sent} sent, {received} received, {loss} loss, time {took}"
+             {sent} sent, {received} received, {under_way}{loss} loss, time {took}"
         );
         if *received > 0 {
             let [min, avg, max, mdev] = [*min, self.avg(), *max, self.mdev()].map(format::millis);
@@ -91,6 +101,7 @@ impl Figures {
             "peer": peer.to_string(),
             "sent": self.sent,
             "received": self.received,
+            "under_way": self.under_way(),
             "loss": self.loss(),
             "seconds": took.as_secs_f64(),
             "rtt_seconds": times,
@@ -134,6 +145,19 @@ mod tests {
         figures.on_lost();
         assert!(figures.words(&peer, Duration::ZERO).contains("1 sent, 0 received, 100 % loss"));
         assert_eq!(figures.json(&peer, Duration::ZERO)["rtt_seconds"], Value::Null);
+    }
+
+    #[test]
+    fn a_probe_that_may_still_come_back_is_not_lost() {
+        let peer: PeerAddress = "host:7".parse().unwrap();
+        let mut figures = of(&[1]);
+        figures.on_sent();
+        let words = figures.words(&peer, Duration::ZERO);
+        assert!(words.contains("2 sent, 1 received, 1 under way, 0 % loss"), "{words}");
+        assert_eq!(figures.json(&peer, Duration::ZERO)["under_way"], 1);
+        figures.on_lost();
+        let words = figures.words(&peer, Duration::ZERO);
+        assert!(words.contains("2 sent, 1 received, 50 % loss"), "{words}");
     }
 
     #[test]
