@@ -11,6 +11,7 @@ use crate::address::ListenAddress;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::options::{CommonOptions, Defaults, NetworkOptions, Role};
+use crate::signals::Interruptible;
 
 /// Connections that are served at once. Whoever comes next waits until one has
 /// ended.
@@ -56,8 +57,16 @@ pub(crate) fn announce(address: &ListenAddress, socket: &TouSocket, loudly: bool
 /// or a thread cannot be started.
 pub(crate) fn serve_all(
     listener: &TouListener,
+    signals: &Interruptible,
     serve: impl Fn(&TouStream) + Sync,
 ) -> Result<(), Failure> {
+    signals.start_serving(listener.socket());
+    let result = accept_all(listener, serve);
+    signals.stop_serving();
+    result
+}
+
+fn accept_all(listener: &TouListener, serve: impl Fn(&TouStream) + Sync) -> Result<(), Failure> {
     let seats = Seats::default();
     thread::scope(|scope| {
         loop {

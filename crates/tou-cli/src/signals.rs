@@ -14,7 +14,7 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use tou_mio::TouStream;
+use tou_mio::{TouSocket, TouStream};
 
 use crate::failure::Failure;
 
@@ -35,6 +35,7 @@ pub(crate) struct Interruptible {
 struct State {
     held: BTreeMap<u64, TouStream>,
     next: u64,
+    serving: Option<TouSocket>,
     last_words: Option<LastWords>,
 }
 
@@ -74,6 +75,10 @@ impl Interruptible {
                 for stream in state.held.values() {
                     stream.abort();
                 }
+                // What is left is those that nobody has accepted.
+                if let Some(socket) = &state.serving {
+                    let _ = socket.close(Duration::ZERO);
+                }
                 if !delay.is_zero() {
                     thread::sleep(delay + MARGIN);
                 }
@@ -95,6 +100,18 @@ impl Interruptible {
             state.held.insert(number, stream);
         }
         Held { state: Arc::clone(&self.state), number }
+    }
+
+    /// From now on a signal also resets what waits to be accepted.
+    pub(crate) fn start_serving(&self, socket: TouSocket) {
+        locked(&self.state).serving = Some(socket);
+    }
+
+    /// Nobody waits any more. Does not return if a signal has come.
+    pub(crate) fn stop_serving(&self) {
+        let socket = locked(&self.state).serving.take();
+        // Without the lock, as below.
+        drop(socket);
     }
 
     /// What to do first when a signal comes.

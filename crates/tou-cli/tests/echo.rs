@@ -6,11 +6,12 @@ mod common;
 
 use core::time::Duration;
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::process::Stdio;
 use std::thread;
 
 use common::*;
+use tou_mio::TouSocket;
 
 #[test]
 fn a_few_probes_come_back_and_are_summed_up() {
@@ -32,6 +33,23 @@ fn a_few_probes_come_back_and_are_summed_up() {
     };
     assert!(0.0 < min && min <= avg && avg <= max && mdev >= 0.0, "{}", lines[5]);
     assert_eq!((lines.len(), outcome.stderr.as_str()), (6, ""));
+}
+
+#[test]
+fn an_interrupt_resets_those_who_wait_to_be_served() {
+    // As many as are served at once, and one more.
+    const SEATS: usize = 1_024;
+    let (server, addr) = echo(&[]);
+    let socket = TouSocket::bind("127.0.0.1:0").unwrap();
+    let served: Vec<_> = (0..SEATS).map(|_| socket.connect(&*addr).unwrap()).collect();
+    let mut last = &served[SEATS - 1];
+    last.write_all(b"x").unwrap();
+    last.read_exact(&mut [0]).unwrap();
+    let mut waiting = socket.connect(&*addr).unwrap();
+    server.signal("-INT");
+    assert_eq!(server.finish().code(), Some(130));
+    waiting.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    assert_eq!(waiting.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]

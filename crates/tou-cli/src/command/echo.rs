@@ -45,7 +45,7 @@ fn serve(echo: &Echo, log: &Log) -> Result<(), Failure> {
     let (socket, listener) = listen(&echo.address, &echo.network, &echo.common, PROMPT, log)?;
     announce(&echo.address, &socket, true);
     show_stats_at_the_end(&echo.common, &socket, &signals);
-    serve_all(&listener, |stream| {
+    serve_all(&listener, &signals, |stream| {
         let held = signals.hold(stream);
         let peer = stream.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
         let result = send_back(stream, echo.idle.idle_timeout);

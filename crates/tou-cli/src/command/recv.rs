@@ -85,7 +85,7 @@ fn receive_all(recv: &Recv, log: &Log) -> Result<(), Failure> {
         return receive_once(recv, &desk, &stream);
     }
     show_stats_at_the_end(common, &socket, &signals);
-    serve_all(&listener, |stream| match desk.serve(recv, stream) {
+    serve_all(&listener, &signals, |stream| match desk.serve(recv, stream) {
         Ok(Served { missed, .. }) => {
             missed.iter().for_each(|reason| desk.progress.complain(reason));
         }
