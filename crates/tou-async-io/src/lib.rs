@@ -46,6 +46,34 @@
 //! [`AsyncWrite`](futures_io::AsyncWrite) of `futures`; the `compat` module of
 //! `tokio-util` makes Tokio's of them.
 //!
+//! # Settings
+//!
+//! [`TouSocket::builder`] has what is decided once for a socket, [`ConnectOptions`] what is
+//! for one connection, [`TouStream`] what may change while it lives. The types they take
+//! are of [`tou_proto`] and [`tou_udp`]; both are re-exported, so that a program need not
+//! name them among its dependencies:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tou_async_io::tou_proto::{EndpointConfig, Keepalive};
+//! use tou_async_io::{TouSocket, default_connection_config};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let second = Duration::from_secs(1);
+//! let connection = default_connection_config()
+//!     .with_connect_timeout(20 * second)
+//!     .with_keepalive(Some(Keepalive { idle: 15 * second, interval: 3 * second, probes: 5 }))
+//!     .build()?;
+//! let endpoint = EndpointConfig::builder().with_mtu(1400).build()?;
+//! let socket = TouSocket::builder()
+//!     .with_endpoint(endpoint)
+//!     .with_connection(connection)
+//!     .bind("0.0.0.0:4000")?;
+//! let listener = socket.listen()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Threads
 //!
 //! The reactor of async-io watches the UDP socket, in the thread that blocks in
@@ -111,3 +139,4 @@ pub use self::socket::{Builder, TouSocket};
 pub use self::split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::stream::TouStream;
 pub use tou_udp::driver::{ConnectOptions, default_connection_config};
+pub use {tou_proto, tou_udp};

@@ -51,7 +51,9 @@ impl TouListener {
         Self { inner: Arc::new(Inner { shared, id, port, timeout: Timeout::default() }) }
     }
 
-    /// Waits for a connection, and accepts it.
+    /// Waits for a connection, and accepts it. The address is the peer's of UDP: all
+    /// connections that come from one socket have the same, and
+    /// [`TouStream::peer_port`] tells them apart.
     ///
     /// # Errors
     /// `TimedOut` when the timeout has passed; `NotConnected` when the socket

@@ -33,7 +33,10 @@ pub struct TouSocket {
     shared: Arc<Shared>,
 }
 
-/// Builds a [`TouSocket`].
+/// Builds a [`TouSocket`]: `with_endpoint` and `with_connection` for configurations,
+/// `with_socket_options` for the UDP socket, `with_close_timeout`, and for tests
+/// `with_seed`, `with_impairment` and `with_observer`; then `bind` or `from_udp`.
+/// `bind` takes what std's does: a name is looked up, and that blocks.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -123,7 +123,8 @@ impl TouStream {
         (OwnedReadHalf::new(self.clone()), OwnedWriteHalf::new(self))
     }
 
-    /// The peer's UDP address.
+    /// The peer's UDP address, which all connections through one socket of the peer
+    /// share.
     ///
     /// # Errors
     /// None; it returns a result because std's does.

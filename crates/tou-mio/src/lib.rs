@@ -37,6 +37,34 @@
 //! [`TouStream::connect`] makes one of its own, with a thread and a few
 //! descriptors.
 //!
+//! # Settings
+//!
+//! [`TouSocket::builder`] has what is decided once for a socket, [`ConnectOptions`] what is
+//! for one connection, [`TouStream`] what may change while it lives. The types they take
+//! are of [`tou_proto`] and [`tou_udp`]; both are re-exported, so that a program need not
+//! name them among its dependencies:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tou_mio::tou_proto::{EndpointConfig, Keepalive};
+//! use tou_mio::{TouSocket, default_connection_config};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let second = Duration::from_secs(1);
+//! let connection = default_connection_config()
+//!     .with_connect_timeout(20 * second)
+//!     .with_keepalive(Some(Keepalive { idle: 15 * second, interval: 3 * second, probes: 5 }))
+//!     .build()?;
+//! let endpoint = EndpointConfig::builder().with_mtu(1400).build()?;
+//! let socket = TouSocket::builder()
+//!     .with_endpoint(endpoint)
+//!     .with_connection(connection)
+//!     .bind("0.0.0.0:4000")?;
+//! let listener = socket.listen()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Threads
 //!
 //! A thread that waits in a call does the socket's work itself: the datagram it
@@ -78,3 +106,4 @@ pub use self::listener::{Incoming, TouListener};
 pub use self::socket::{Builder, TouSocket};
 pub use self::stream::TouStream;
 pub use tou_udp::driver::{ConnectOptions, default_connection_config};
+pub use {tou_proto, tou_udp};

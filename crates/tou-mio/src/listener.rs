@@ -55,7 +55,9 @@ impl TouListener {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Waits for a connection, and accepts it.
+    /// Waits for a connection, and accepts it. The address is the peer's of UDP: all
+    /// connections that come from one socket have the same, and
+    /// [`TouStream::peer_port`] tells them apart.
     ///
     /// # Errors
     /// `WouldBlock` when there is none and waiting is switched off, or the

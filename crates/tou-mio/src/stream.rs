@@ -98,7 +98,8 @@ impl TouStream {
         self.inner.conn
     }
 
-    /// The peer's UDP address.
+    /// The peer's UDP address, which all connections through one socket of the peer
+    /// share.
     ///
     /// # Errors
     /// None; it returns a result because std's does.

@@ -58,9 +58,10 @@ impl ConnectOptions {
         self.timeout
     }
 
-    /// Has `endpoint`, whose socket is bound to `local`, open a connection to
-    /// `remote`. `config` is for those that were given none. Returns the
-    /// connection, its peer as the endpoint names it, and this side's TCP port.
+    /// What a driver does; its users call `connect_with` of its socket. Has
+    /// `endpoint`, whose socket is bound to `local`, open a connection to `remote`.
+    /// `config` is for those that were given none. Returns the connection, its peer
+    /// as the endpoint names it, and this side's TCP port.
     ///
     /// # Errors
     /// `NetworkUnreachable` when a socket of that family cannot reach the peer,
