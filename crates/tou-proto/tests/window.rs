@@ -712,3 +712,25 @@ fn acknowledgments_are_not_before_what_was_sent_into_a_window_that_the_scale_has
     script.inject(data(6, 501, "world").win(3));
     script.expect_eventually(ack(885, 11));
 }
+
+#[test]
+fn two_probes_that_are_both_taken_do_not_shut_acknowledgments_out() {
+    // Both windows were closed, both have opened, and both sides' news of it was lost. Each
+    // side takes the other's probe, and acknowledges it from before its own.
+    let (mut script, conn) = established();
+    script.inject(closed(1));
+    script.host.write(conn, &[5; 100]).unwrap();
+    script.expect_eventually(ack(1, 1).data(vec![5; 1]));
+    script.inject(data(1, 1, "x").win(0));
+    script.expect_after(40, ack(1, 2));
+    script.inject(ack(1, 2).win(10_000));
+    script.expect_eventually(ack(2, 2).data(vec![5; 99]));
+    script.inject(ack(1, 101));
+    assert_eq!(script.host.info(conn).unwrap().outstanding, 0);
+    script.expect(ack(101, 2));
+    // What was never sent cannot be acknowledged from there either.
+    script.host.write(conn, &[6; 10]).unwrap();
+    script.expect(ack(101, 2).data(vec![6; 10]));
+    script.inject(ack(1, 112));
+    assert_eq!(script.host.info(conn).unwrap().outstanding, 10);
+}

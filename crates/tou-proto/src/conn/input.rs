@@ -144,7 +144,13 @@ impl Connection {
     fn input(&mut self, now: Instant, mut seg: Arrival<'_>) -> Disposition {
         // First, check sequence number; before it, the timestamp (RFC 7323
         // §5.3, R1).
-        if !self.is_timestamp_acceptable(now, &seg) || !self.is_acceptable(now, &mut seg) {
+        if !self.is_timestamp_acceptable(now, &seg) {
+            return Disposition::Done;
+        }
+        if !self.is_acceptable(now, &mut seg) {
+            if self.is_news_of_a_prober(&seg) && self.input_ack(now, &seg) {
+                self.on_heard(now);
+            }
             return Disposition::Done;
         }
         // Second, check the RST bit.
@@ -270,6 +276,19 @@ impl Connection {
             self.acks.on_disorder();
             self.take_timestamp_of_duplicate(now, seg);
         }
+    }
+
+    /// The peer's last octet was a zero-window probe, and was taken: it does not know
+    /// that our window is open, and acknowledges from before it. If it has taken a probe
+    /// of ours too, neither end's acknowledgments are acceptable, and only what they
+    /// say of news leads on (RFC 9293 §3.10.7.4, on simultaneous window probes).
+    fn is_news_of_a_prober(&self, seg: &Arrival<'_>) -> bool {
+        seg.len() == 0
+            && seg.has(SegmentFlags::ACK)
+            && !seg.has(SegmentFlags::RST)
+            && self.state.is_synchronized()
+            && seg.seq + 1 == self.rcv.nxt
+            && seg.ack > self.snd.una
     }
 
     /// A peer never sent anything beyond our window, nor does it send again what was
