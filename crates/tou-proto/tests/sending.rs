@@ -234,20 +234,55 @@ impl ControllerFactory for PacedFactory {
 
 #[test]
 fn paced_segments_go_when_their_time_has_come() {
-    // RFC 9002 §7.7's idea, and nobody's RFC for TCP: 1,020 octets each 10.2 ms.
+    // RFC 9002 §7.7's idea, and nobody's RFC for TCP: ten segments at once, then 1,020
+    // octets each 10.2 ms.
     let congestion = CongestionControl::Custom(Arc::new(PacedFactory));
-    let (mut script, conn) = with(|config| config.with_congestion(congestion.clone()));
-    script.host.write(conn, &[1; 5_000]).unwrap();
+    let (mut script, conn) =
+        with(|config| config.with_congestion(congestion.clone()).with_initial_window(20_000));
+    script.advance(1_000);
+    script.host.write(conn, &[1; 15_000]).unwrap();
     let start = script.now();
-    for index in 0..5 {
-        script.expect_eventually(ack(1 + 1_000 * index, 1).data(vec![1; 1_000]));
+    for index in 0..10 {
+        script.expect(ack(1 + 1_000 * index, 1).data(vec![1; 1_000]));
+    }
+    for index in 10..15 {
         script.expect_nothing();
-        let due = Duration::from_micros(10_200) * index;
-        let early = due.saturating_sub(script.now().saturating_since(start));
-        let late = script.now().saturating_since(start).saturating_sub(due);
-        assert!(early <= Duration::from_millis(1) && late.is_zero(), "{index}: {early:?} {late:?}");
+        script.expect_eventually(ack(1 + 1_000 * index, 1).data(vec![1; 1_000]));
+        let due = Duration::from_micros(10_200) * index - Duration::from_millis(100);
+        assert_eq!(script.now().saturating_since(start), due, "{index}");
     }
     assert_eq!(script.host.info(conn).unwrap().counters.timeouts, 0);
+}
+
+#[test]
+fn window_that_one_acknowledgment_opens_is_spread_over_the_round_trip() {
+    // RFC 9406 §4.3: no limit on one acknowledgment, but a pace. Twenty segments are
+    // acknowledged at once: forty may go, ten of them now and the rest within half a
+    // round trip.
+    let (mut script, conn) = with(|config| config.with_pacing(true).with_initial_window(20_000));
+    // Until the round trip is known.
+    for index in 0..40 {
+        script.host.write(conn, &[1; 1_000]).unwrap();
+        assert_eq!(octets(&mut script), 1_000);
+        script.advance(100);
+        script.inject(ack(1, 1_001 + 1_000 * index));
+    }
+    script.host.write(conn, &[1; 60_000]).unwrap();
+    let over = |script: &mut Script, most_at_once: u32| {
+        let mut sent = octets(script);
+        assert!((10_000..=most_at_once).contains(&sent), "{sent}");
+        for _ in 0..60 {
+            script.advance(1);
+            let millisecond = octets(script);
+            assert!(millisecond <= 3_000, "{millisecond}");
+            sent += millisecond;
+        }
+        sent
+    };
+    assert_eq!(over(&mut script, 11_000), 20_000);
+    script.advance(40);
+    script.inject(ack(1, 60_001));
+    assert_eq!(over(&mut script, 12_000), 40_000);
 }
 
 /// A large window both ways, and 200,000 octets written at once; what of it is

@@ -26,6 +26,7 @@ pub fn plain_builder() -> ConnectionConfigBuilder {
     ConnectionConfig::builder()
         .with_timestamps(false)
         .with_sack(false)
+        .with_pacing(false)
         .with_window_scaling(false)
         .with_recv_buffer(65_535, 65_535)
 }

@@ -78,6 +78,9 @@ pub(super) fn connection(settings: &Settings) -> Result<Arc<ConnectionConfig>, C
     let recv_buffer_max = settings.recv_buffer_max.clamp(recv_buffer, LARGEST_BUFFER);
     let send_buffer_max = u64::from(settings.send_buffer_max.max(settings.send_buffer));
     let mut builder = ConnectionConfig::builder()
+        // Scripts say what is sent, not at what pace; the kernels they are written for
+        // do not pace by default either.
+        .with_pacing(false)
         .with_max_mss(settings.mss())
         .with_recv_buffer(recv_buffer, recv_buffer_max)
         .with_send_buffer(send_buffer, send_buffer_max)

@@ -12,7 +12,7 @@ use super::{AckEvent, PathFacts};
 /// Segments by which one acknowledgment may open the window in slow start, however large they are.
 const SEGMENTS_PER_ACK: u64 = 8;
 
-/// Bytes by which it may, however small the segments are: a full batch.
+/// Bytes by which it may where no pacer spreads them, however small the segments are: a full batch.
 ///
 /// RFC 5681 §3.1 says one segment and RFC 3465 §2.3 two, with a peer in mind that acknowledges
 /// every second one, and RFC 9406 §4.3 (`L`) recommends eight to a sender without pacing. A peer

@@ -85,6 +85,7 @@ pub struct ConnectionConfigBuilder {
     pub(crate) congestion: CongestionControl,
     pub(crate) max_mss: Option<u16>,
     pub(crate) initial_window: Option<u64>,
+    pub(crate) pacing: bool,
     pub(crate) recv_buffer: u64,
     pub(crate) recv_buffer_max: u64,
     pub(crate) send_buffer: u64,
@@ -116,6 +117,7 @@ impl Default for ConnectionConfigBuilder {
             congestion: CongestionControl::Cubic,
             max_mss: None,
             initial_window: None,
+            pacing: true,
             recv_buffer: 128 * KIB,
             recv_buffer_max: 8 * MIB,
             send_buffer: 128 * KIB,
@@ -143,6 +145,16 @@ impl Default for ConnectionConfigBuilder {
 }
 
 impl ConnectionConfigBuilder {
+    /// Whether transmissions are spread over the round trip: twice the congestion
+    /// window a round trip in slow start, and a fifth more than it later, in bursts of
+    /// ten segments or what goes in some two milliseconds. Without, what one
+    /// acknowledgment lets go leaves at once, and a queue must hold it. Default: true.
+    /// A congestion controller of one's own is told, and paces or does not.
+    pub fn with_pacing(mut self, pacing: bool) -> Self {
+        self.pacing = pacing;
+        self
+    }
+
     /// Congestion control. Default: CUBIC (RFC 9438).
     pub fn with_congestion(mut self, congestion: CongestionControl) -> Self {
         self.congestion = congestion;

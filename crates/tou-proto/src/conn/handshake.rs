@@ -329,6 +329,7 @@ impl Connection {
         self.recovery.set_mss(mss);
         self.recovery.on_established(self.flags.syn_retransmitted);
         let facts = PathFacts::new(mss, self.initial_window(mss));
+        let facts = facts.with_pacing(self.config.fields.pacing);
         self.congestion = Some(AnyController::new(&self.config.fields.congestion, &facts));
         self.repeat_user_timeout();
         self.interest.on_connected();

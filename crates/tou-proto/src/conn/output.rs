@@ -75,7 +75,7 @@ impl Connection {
         if segments == 0 {
             return None;
         }
-        if self.is_cwnd_limited() {
+        if self.is_cwnd_limited(now) {
             self.cwnd_limited_to = self.snd.nxt;
         }
         self.counters.segments_limited += u64::from(self.has_sent_enough() && self.unsent() > 0);
@@ -339,11 +339,12 @@ impl Connection {
             self.persist.leave();
         }
         self.sent_at = now;
+        let mss = self.mss();
         let Some(congestion) = &mut self.congestion else { return };
         let bytes = built.data_len();
         congestion.on_sent(&SentEvent { now, bytes, in_flight: self.recovery.in_flight() });
         if let Some(rate) = congestion.pacing_rate() {
-            self.pacer.on_sent(now, built.len() as u64, rate);
+            self.pacer.on_sent(now, built.len() as u64, mss, rate);
         }
     }
 

@@ -120,8 +120,14 @@ impl Connection {
     fn schedule_stream(&self, now: Instant, batch: Batch) -> Decision {
         let stream = self.schedule_data(batch);
         if let Some(plan) = stream {
-            let is_paced = matches!(plan, Plan::Stream(_, Reason::New | Reason::Lost));
-            match self.pacer.wait(now).filter(|_| is_paced) {
+            // What was lost goes at the pace of what arrives (RFC 9937; RFC 5681 §3.1 after
+            // a timeout), and the sooner, the sooner it shows whether it was lost.
+            let is_paced = matches!(plan, Plan::Stream(_, Reason::New));
+            let pause = match batch {
+                Batch::New => self.pacer.wait(now),
+                Batch::Begun => self.pacer.wait_within_batch(now),
+            };
+            match pause.filter(|_| is_paced) {
                 None => return Decision::Send(plan),
                 Some(_) if self.acks.is_due() => return Decision::Send(Plan::Ack),
                 Some(at) => return Decision::WaitUntil(at),
@@ -189,11 +195,13 @@ impl Connection {
     }
 
     /// Whether the congestion window is what keeps new data back: it has no room for
-    /// a segment, or so little that what fits waits for more.
-    pub(super) fn is_cwnd_limited(&self) -> bool {
+    /// a segment, or so little that what fits waits for more, or what there is will
+    /// fill it at the pace that follows from it.
+    pub(super) fn is_cwnd_limited(&self, now: Instant) -> bool {
         let room = self.cwnd().saturating_sub(self.recovery.in_flight());
         let has_more = room <= self.unsent().min(self.snd.usable_window());
-        room < self.mss() || (has_more && self.is_worth_deferring())
+        room < self.mss()
+            || (has_more && (self.is_worth_deferring() || self.pacer.wait(now).is_some()))
     }
 
     /// One octet into a closed window (RFC 9293 §3.8.6.1, MUST-36), the same
