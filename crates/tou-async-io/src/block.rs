@@ -28,8 +28,9 @@ pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T
     let bell = Bell::hang();
     let waker = Waker::from(Arc::clone(&bell));
     let cx = &mut Context::from_waker(&waker);
+    let due = Arc::new(Due { bell: Arc::clone(&bell), is_due: AtomicBool::new(false) });
     let key = engine.new_key();
-    engine.start_blocking(key, &waker);
+    engine.start_blocking(key, &Waker::from(Arc::clone(&due)));
     // Not even a panic may leave the socket to nobody.
     let _leave = OnDrop(|| engine.stop_blocking(key));
     let mut future = pin!(future);
@@ -40,6 +41,10 @@ pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T
         while !bell.was_rung() {
             let writes = engine.look(|hub| hub.pump().wants_write());
             bell.wait(engine, None, writes);
+            engine.look_after(|_, _| ());
+        }
+        // The reactor may have rung while nobody waited, and rings only once.
+        if due.is_due.swap(false, SeqCst) {
             engine.look_after(|_, _| ());
         }
     }
@@ -145,6 +150,23 @@ impl Wake for Bell {
             let mut writer = writer;
             let _ = writer.write(&[0]);
         }
+    }
+}
+
+/// Rings because the socket needs to be looked after, not because a task does.
+struct Due {
+    bell: Arc<Bell>,
+    is_due: AtomicBool,
+}
+
+impl Wake for Due {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_due.store(true, SeqCst);
+        self.bell.wake_by_ref();
     }
 }
 

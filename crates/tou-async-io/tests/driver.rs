@@ -18,7 +18,7 @@ use async_io::{Timer, block_on};
 use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt, future};
 use tou_async_io::{TouSocket, TouStream};
 use tou_proto::{Instant, Keepalive, State};
-use tou_udp::{Direction, Impairment, PumpEvent};
+use tou_udp::{Clock, Direction, Impairment, PumpEvent};
 
 use common::*;
 
@@ -182,6 +182,28 @@ fn what_drives_a_socket_that_nobody_holds_ends_at_once() {
     let drive = socket.drive();
     drop(socket);
     block_on(drive);
+}
+
+#[test]
+fn a_timer_that_fires_while_the_future_is_polled_is_not_forgotten() {
+    let Pair { mut client, mut server, .. } =
+        block_on(pair_of(TouSocket::builder(), TouSocket::builder()));
+    let socket = client.socket();
+    socket.block_on(async {
+        let nothing = Impairment { drop: 1.0, ..Impairment::default() };
+        socket.impair(Direction::Send, &nothing).unwrap();
+        client.write_all(b"lost at first").await.unwrap();
+        socket.impair(Direction::Send, &Impairment::default()).unwrap();
+        // Long enough for the retransmission timer.
+        thread::sleep(Duration::from_millis(600));
+        // A timeout would save who has forgotten, too.
+        let clock = Clock::start();
+        server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut got = [0; 13];
+        server.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"lost at first");
+        assert!(clock.now() < Instant::from_secs(9));
+    });
 }
 
 #[test]
