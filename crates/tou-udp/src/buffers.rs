@@ -1,94 +1,112 @@
 //! Receive buffers that are handed over whole and come back.
 //!
-//! A well-filled buffer leaves as [`Bytes`] without a copy. A handle to it is
-//! kept, and once every other one is dropped the buffer is used again: it is
-//! already initialised, so nothing is zeroed or allocated. What fills only a
-//! small part of a buffer is copied, so that a small datagram never pins 64 KiB.
+//! A well-filled buffer leaves as [`Bytes`] without a copy, and returns when its
+//! last user drops it, whoever that is: it is already initialised, so nothing is
+//! zeroed or allocated. The one that came back last goes out first, as its memory
+//! is the likeliest to be in the cache. What fills only a small part of a buffer is
+//! copied, so that a small datagram never pins 64 KiB.
 
-use std::collections::VecDeque;
-use std::io::IoSliceMut;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Octets in a buffer: the largest batch that receive offload delivers.
 pub(crate) const BUFFER_BYTES: usize = 1 << 16;
 
-/// How many buffers one system call may fill.
-pub(crate) const BUFFERS: usize = 8;
-
 /// Less than this is copied rather than handed over.
 const COPY_BELOW: usize = BUFFER_BYTES / 4;
 
-/// How many lent buffers are remembered. Others are freed by their last holder.
-const MAX_LENT: usize = 64;
+/// How many buffers are kept for later at most.
+const MAX_FREE: usize = 64;
 
-/// The buffers of one socket.
-#[derive(Debug)]
+/// A buffer to receive into, and the way to the next ones. Clones share what comes
+/// back.
+#[derive(Debug, Default)]
 pub(crate) struct RecvBuffers {
-    /// To be filled next; an empty one was handed over since.
-    slots: [BytesMut; BUFFERS],
-    /// Handed over, oldest first.
-    lent: VecDeque<Bytes>,
-    allocated: u64,
+    /// To be filled next; empty if it was handed over.
+    current: Box<[u8]>,
+    pool: Arc<Pool>,
+}
+
+/// Buffers that came back.
+#[derive(Default)]
+struct Pool {
+    free: Mutex<Vec<Box<[u8]>>>,
+    allocated: AtomicU64,
+}
+
+/// A buffer that was handed over.
+struct Lent {
+    buffer: Box<[u8]>,
+    pool: Arc<Pool>,
+}
+
+impl Clone for RecvBuffers {
+    fn clone(&self) -> Self {
+        Self { current: Box::default(), pool: Arc::clone(&self.pool) }
+    }
 }
 
 impl RecvBuffers {
-    pub(crate) fn new() -> Self {
-        Self {
-            slots: core::array::from_fn(|_| BytesMut::new()),
-            lent: VecDeque::new(),
-            allocated: 0,
-        }
-    }
-
     /// How many buffers have been allocated so far.
     pub(crate) fn allocated(&self) -> u64 {
-        self.allocated
+        self.pool.allocated.load(Relaxed)
     }
 
-    /// The buffers to fill, each [`BUFFER_BYTES`] long.
-    pub(crate) fn slices(&mut self) -> [IoSliceMut<'_>; BUFFERS] {
-        for index in 0..BUFFERS {
-            if self.slots[index].is_empty() {
-                self.slots[index] = self.fresh();
-            }
+    /// The buffer to fill, [`BUFFER_BYTES`] long.
+    pub(crate) fn current(&mut self) -> &mut [u8] {
+        if self.current.is_empty() {
+            self.current = self.pool.take();
         }
-        self.slots.each_mut().map(|slot| IoSliceMut::new(slot))
+        &mut self.current
     }
 
-    /// The first `len` octets of buffer `index`, which was filled so far.
-    pub(crate) fn take(&mut self, index: usize, len: usize) -> Bytes {
-        let Some(slot) = self.slots.get_mut(index) else { return Bytes::new() };
+    /// The first `len` octets of the current buffer.
+    pub(crate) fn filled(&mut self, len: usize) -> Bytes {
         if len < COPY_BELOW {
-            return Bytes::copy_from_slice(slot.get(..len).unwrap_or_default());
+            return Bytes::copy_from_slice(self.current.get(..len).unwrap_or_default());
         }
-        let whole = core::mem::take(slot).freeze();
-        let filled = whole.slice(..len.min(whole.len()));
-        if self.lent.len() == MAX_LENT {
-            self.lent.pop_front();
-        }
-        self.lent.push_back(whole);
-        filled
+        let buffer = core::mem::take(&mut self.current);
+        let len = len.min(buffer.len());
+        Bytes::from_owner(Lent { buffer, pool: Arc::clone(&self.pool) }).slice(..len)
+    }
+}
+
+impl Pool {
+    fn take(&self) -> Box<[u8]> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| {
+            self.allocated.fetch_add(1, Relaxed);
+            vec![0; BUFFER_BYTES].into_boxed_slice()
+        })
     }
 
-    /// A buffer that came back, or a new one. The newest is tried first, as
-    /// its memory is the likeliest to be in the cache, then the oldest, as it
-    /// is the likeliest to have been read.
-    fn fresh(&mut self) -> BytesMut {
-        let returned = if self.lent.back().is_some_and(Bytes::is_unique) {
-            self.lent.pop_back()
-        } else if self.lent.front().is_some_and(Bytes::is_unique) {
-            self.lent.pop_front()
-        } else {
-            None
-        };
-        match returned.map(Bytes::try_into_mut) {
-            Some(Ok(buffer)) => buffer,
-            _ => {
-                self.allocated += 1;
-                BytesMut::zeroed(BUFFER_BYTES)
-            }
+    fn put(&self, buffer: Box<[u8]>) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < MAX_FREE {
+            free.push(buffer);
         }
+    }
+}
+
+impl fmt::Debug for Pool {
+    /// How many there are; never what is in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("allocated", &self.allocated).finish_non_exhaustive()
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.pool.put(core::mem::take(&mut self.buffer));
     }
 }
 
@@ -97,25 +115,24 @@ mod tests {
     use super::*;
 
     fn fill(buffers: &mut RecvBuffers, len: usize, value: u8) -> Bytes {
-        let mut slices = buffers.slices();
-        assert!(slices.iter().all(|slice| slice.len() == BUFFER_BYTES));
-        slices[0][..len].fill(value);
-        buffers.take(0, len)
+        assert_eq!(buffers.current().len(), BUFFER_BYTES);
+        buffers.current()[..len].fill(value);
+        buffers.filled(len)
     }
 
     #[test]
     fn small_fillings_are_copied_and_their_buffer_stays() {
-        let mut buffers = RecvBuffers::new();
+        let mut buffers = RecvBuffers::default();
         let first = fill(&mut buffers, 100, 1);
         let second = fill(&mut buffers, 200, 2);
         assert_eq!(first, vec![1; 100]);
         assert_eq!(second, vec![2; 200]);
-        assert_eq!(buffers.allocated(), BUFFERS as u64);
+        assert_eq!(buffers.allocated(), 1);
     }
 
     #[test]
     fn large_fillings_are_not_overwritten_while_held_and_reused_when_dropped() {
-        let mut buffers = RecvBuffers::new();
+        let mut buffers = RecvBuffers::default();
         let first = fill(&mut buffers, 60_000, 1);
         let part = first.slice(1_000..2_000);
         drop(first);
@@ -131,10 +148,28 @@ mod tests {
     }
 
     #[test]
-    fn buffers_that_never_come_back_are_forgotten() {
-        let mut buffers = RecvBuffers::new();
+    fn buffers_come_back_in_any_order_and_to_every_clone() {
+        let mut buffers = RecvBuffers::default();
+        let mut held: Vec<Bytes> = (0..50).map(|_| fill(&mut buffers, 20_000, 7)).collect();
+        held.retain({
+            let mut index = 0;
+            move |_| {
+                index += 1;
+                index % 2 == 0
+            }
+        });
+        let mut other = buffers.clone();
+        let again: Vec<Bytes> = (0..25).map(|_| fill(&mut other, 20_000, 8)).collect();
+        assert_eq!(buffers.allocated(), 50);
+        assert!(held.iter().all(|bytes| bytes == &vec![7; 20_000]));
+        assert_eq!(again.len(), 25);
+    }
+
+    #[test]
+    fn no_more_than_some_are_kept() {
+        let mut buffers = RecvBuffers::default();
         let held: Vec<Bytes> = (0..200).map(|_| fill(&mut buffers, 20_000, 7)).collect();
-        assert_eq!(buffers.lent.len(), MAX_LENT);
-        assert!(held.iter().all(|bytes| bytes.len() == 20_000));
+        drop(held);
+        assert_eq!(buffers.pool.free.lock().map(|free| free.len()).ok(), Some(MAX_FREE));
     }
 }

@@ -40,15 +40,12 @@ pub struct ErrorReport {
 pub(crate) const QUOTED_BYTES: usize = 64;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use self::linux::{recv, without_timestamps};
+pub(crate) use self::linux::recv;
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn recv(_socket: &UdpSocket) -> io::Result<Option<ErrorReport>> {
     Ok(None)
 }
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn without_timestamps(_socket: &UdpSocket) {}
 
 /// What an ICMPv4 error says of the path (RFC 792, RFC 1122 §3.2.2.1).
 #[cfg(any(target_os = "linux", target_os = "android", test))]
@@ -83,27 +80,18 @@ fn mtu(info: u32) -> Option<u16> {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
-    use core::net::{SocketAddrV4, SocketAddrV6};
     use std::io::IoSliceMut;
     use std::os::fd::AsRawFd;
 
     use nix::errno::Errno;
     use nix::libc::{SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL, sock_extended_err};
-    use nix::sys::socket::{
-        ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
-    };
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 
     use super::*;
+    use crate::raw::calls::address;
 
     /// Room for the error and for what else a socket was told to attach.
     const CONTROL_BYTES: usize = 512;
-
-    /// Turns off receive timestamps, which `quinn-udp` 0.6.3 turns on. Beside
-    /// them its control buffer has no room for the traffic class of a batch
-    /// that receive offload made, and ECN marks would be lost.
-    pub(crate) fn without_timestamps(socket: &UdpSocket) {
-        let _ = setsockopt(socket, sockopt::ReceiveTimestampns, &false);
-    }
 
     pub(crate) fn recv(socket: &UdpSocket) -> io::Result<Option<ErrorReport>> {
         let mut payload = [0; QUOTED_BYTES];
@@ -137,11 +125,6 @@ mod linux {
                 return Ok(Some(report(&error, peer, quoted)));
             }
         }
-    }
-
-    fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-        let v4 = storage.as_sockaddr_in().map(|&v4| SocketAddr::V4(SocketAddrV4::from(v4)));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|&v6| SocketAddr::V6(SocketAddrV6::from(v6))))
     }
 
     fn report(error: &sock_extended_err, peer: SocketAddr, quoted: Bytes) -> ErrorReport {

@@ -48,6 +48,7 @@ mod datagram;
 pub mod driver;
 mod errqueue;
 mod impair;
+mod inlet;
 mod observe;
 mod pump;
 mod raw;
@@ -62,9 +63,10 @@ pub use self::datagram::Datagram;
 pub use self::impair::{
     Damage, Direction, DropReason, Impairer, Impairment, ImpairmentError, ImpairmentStats,
 };
+pub use self::inlet::{Inbound, Inlet, Interrupter};
 pub use self::observe::{Observer, PumpEvent};
 pub use self::pump::{Progress, Pump};
-pub use self::raw::{ErrorReport, ErrorSource, KernelSocket, Outgoing, RawSocket, RecvMeta};
+pub use self::raw::{ErrorReport, ErrorSource, Incoming, KernelSocket, Outgoing, RawSocket};
 pub use self::send::Sent;
 pub use self::socket::{BufferSizes, Received, SocketOptions, UdpSocket};
 pub use self::stats::{BatchSizes, SocketStats};

@@ -15,11 +15,12 @@ use tou_proto::{DatagramMachine, Instant, ReceivedBatch, Transmit, TransmitBuf};
 use crate::clock::Clock;
 use crate::datagram::{self, Datagram};
 use crate::impair::{Direction, Impairer, Impairment, ImpairmentError, ImpairmentStats};
+use crate::inlet::Inbound;
 use crate::observe::{Observer, PumpEvent};
 use crate::raw::{KernelSocket, RawSocket};
 use crate::socket::{Received, UdpSocket};
 
-/// Receive calls that one service makes at most.
+/// Looks at the socket that one service takes at most.
 const RECV_ROUNDS: usize = 4;
 
 /// Batches that one flush sends at most.
@@ -158,6 +159,11 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
         &self.socket
     }
 
+    /// The socket, to be set up.
+    pub fn socket_mut(&mut self) -> &mut UdpSocket<R> {
+        &mut self.socket
+    }
+
     /// The clock that the machine is told the time of.
     #[must_use]
     pub fn clock(&self) -> Clock {
@@ -217,7 +223,7 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
         Ok(progress)
     }
 
-    /// Receives what is there, a few calls' worth at most, and gives it to the
+    /// Receives what is there, a few looks' worth at most, and gives it to the
     /// machine together with any error reports.
     ///
     /// # Errors
@@ -280,17 +286,20 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
         progress
     }
 
-    /// One receive call, and what comes of it.
+    /// Takes in what came through an inlet of the socket.
+    pub fn recv_inbound(&mut self, now: Instant, inbound: Inbound) {
+        let Self { socket, machine, receiving, observer, .. } = self;
+        if let Some(batch) = socket.recv_inbound(inbound) {
+            take_in(now, machine, receiving, observer, &batch);
+            self.deliver_impaired(now);
+        }
+    }
+
+    /// One look at the socket, and what comes of it.
     fn recv_round(&mut self, now: Instant) -> io::Result<Progress> {
         let Self { socket, machine, receiving, observer, .. } = self;
-        let Received { batches, more } = socket.recv(|batch| match receiving {
-            None => deliver(now, machine, observer, &batch),
-            Some(impaired) => {
-                for datagram in datagram::of_received(&batch) {
-                    impaired.push(now, &datagram, Direction::Receive, observer);
-                }
-            }
-        })?;
+        let Received { batches, more } =
+            socket.recv(|batch| take_in(now, machine, receiving, observer, &batch))?;
         if batches == 0 {
             // Whoever woke us did so for some reason.
             socket.drain_errors();
@@ -388,6 +397,20 @@ impl Impaired {
     fn next_batch(&mut self, now: Instant, limits: (usize, usize)) -> Option<Transmit> {
         self.impairer.release(now, &mut self.passed);
         datagram::next_batch(&mut self.passed, limits, &mut self.batch)
+    }
+}
+
+/// Hands a batch to the machine, or to what impairs the receiving direction.
+fn take_in<M: DatagramMachine>(
+    now: Instant,
+    machine: &mut M,
+    receiving: &mut Option<Box<Impaired>>,
+    observer: &mut Option<Box<dyn Observer + Send>>,
+    batch: &ReceivedBatch,
+) {
+    let Some(impaired) = receiving else { return deliver(now, machine, observer, batch) };
+    for datagram in datagram::of_received(batch) {
+        impaired.push(now, &datagram, Direction::Receive, observer);
     }
 }
 

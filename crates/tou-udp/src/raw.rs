@@ -1,21 +1,32 @@
-//! The system calls: one datagram batch out, some batches in, one error report.
+//! The system calls: one datagram batch out, one batch in, one error report.
 //!
 //! [`RawSocket`] is what [`crate::UdpSocket`] needs of a kernel, so that tests
 //! put one in its place that refuses as kernels do. [`KernelSocket`] is the
 //! real one. No policy here: what a refusal means, and what to do about it, is
 //! decided above.
+//!
+//! `quinn-udp` sets sockets up on every system. On Linux the calls themselves
+//! are made through `nix`, each with the flag that it must not block, so that
+//! the socket may be left in blocking mode for [`crate::Inlet`]; elsewhere they
+//! are `quinn-udp`'s.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::UdpSocket as StdSocket;
 
-pub use quinn_udp::RecvMeta;
-use quinn_udp::{EcnCodepoint, UdpSocketState};
+use quinn_udp::UdpSocketState;
 use tou_proto::Ecn;
 
 use crate::errqueue;
 pub use crate::errqueue::{ErrorReport, ErrorSource};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "raw/linux.rs"]
+pub(crate) mod calls;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "raw/portable.rs"]
+mod calls;
 
 /// One system call's worth of datagrams: all to one peer and equally long but
 /// for the last.
@@ -33,6 +44,22 @@ pub struct Outgoing<'a> {
     pub data: &'a [u8],
 }
 
+/// What one receive call brought: one datagram, or several from one peer,
+/// equally long but for the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Where from, in the socket's own address family.
+    pub peer: SocketAddr,
+    /// The local address it was sent to, where the system tells.
+    pub local_ip: Option<IpAddr>,
+    /// The ECN codepoint.
+    pub ecn: Ecn,
+    /// Octets received.
+    pub len: usize,
+    /// Octets from one datagram to the next; `len` for one datagram.
+    pub stride: usize,
+}
+
 /// The system calls of a UDP socket. Each call is one attempt and none blocks.
 pub trait RawSocket: fmt::Debug {
     /// Sends a batch, with the control messages for segmentation, ECN and the
@@ -48,13 +75,12 @@ pub trait RawSocket: fmt::Debug {
     /// The kernel's.
     fn send_plain(&self, peer: SocketAddr, data: &[u8]) -> io::Result<()>;
 
-    /// Receives one batch into each buffer, as many as there are now, and
-    /// returns how many.
+    /// Receives one batch into `buffer`.
     ///
     /// # Errors
     /// The kernel's: `WouldBlock` when nothing is there, or a pending error
     /// about some datagram sent earlier.
-    fn recv(&self, bufs: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize>;
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<Incoming>;
 
     /// Takes the oldest report off the socket's error queue.
     ///
@@ -77,7 +103,7 @@ pub trait RawSocket: fmt::Debug {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// A socket of the operating system, through `quinn-udp`.
+/// A socket of the operating system.
 #[derive(Debug)]
 pub struct KernelSocket {
     socket: StdSocket,
@@ -94,7 +120,7 @@ impl KernelSocket {
     pub fn new(socket: StdSocket) -> io::Result<Self> {
         let state = UdpSocketState::new((&socket).into())?;
         state.enable_transport_errors((&socket).into())?;
-        errqueue::without_timestamps(&socket);
+        calls::without_surplus(&socket)?;
         Ok(Self { socket, state })
     }
 
@@ -107,27 +133,19 @@ impl KernelSocket {
 
 impl RawSocket for KernelSocket {
     fn send(&self, outgoing: &Outgoing<'_>) -> io::Result<()> {
-        let Outgoing { peer, source, ecn, segment_size, data } = *outgoing;
-        if (source, ecn, segment_size) == (None, Ecn::NotEct, None) {
-            // `quinn-udp` would say so in a control message.
-            return self.send_plain(peer, data);
+        if (outgoing.source, outgoing.ecn, outgoing.segment_size) == (None, Ecn::NotEct, None) {
+            // That is what a datagram is without control messages.
+            return self.send_plain(outgoing.peer, outgoing.data);
         }
-        let transmit = quinn_udp::Transmit {
-            destination: peer,
-            ecn: EcnCodepoint::from_bits(ecn as u8),
-            contents: data,
-            segment_size,
-            src_ip: source,
-        };
-        self.state.try_send((&self.socket).into(), &transmit)
+        calls::send(&self.socket, &self.state, outgoing)
     }
 
     fn send_plain(&self, peer: SocketAddr, data: &[u8]) -> io::Result<()> {
-        self.socket.send_to(data, peer).map(drop)
+        calls::send_plain(&self.socket, peer, data)
     }
 
-    fn recv(&self, bufs: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
-        self.state.recv((&self.socket).into(), bufs, metas)
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<Incoming> {
+        calls::recv(&self.socket, &self.state, buffer)
     }
 
     fn recv_error(&self) -> io::Result<Option<ErrorReport>> {
@@ -139,13 +157,7 @@ impl RawSocket for KernelSocket {
     }
 
     fn forget_refusals(&mut self) {
-        // `quinn-udp` stops marking ECN after any EINVAL or EIO, even one that
-        // a vanished source address or a device without segmentation caused.
-        // Its new state sets the socket options again, and marks again.
-        if let Ok(state) = UdpSocketState::new((&self.socket).into()) {
-            self.state = state;
-            errqueue::without_timestamps(&self.socket);
-        }
+        calls::forget_refusals(&self.socket, &mut self.state);
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -8,17 +8,21 @@ use core::net::{IpAddr, SocketAddr};
 use std::io;
 use std::net::UdpSocket as StdSocket;
 
-use quinn_udp::RecvMeta;
+use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tou_proto::{Ecn, PathError, PathErrorKind, ReceivedBatch, Transmit};
+use tou_proto::{PathError, PathErrorKind, ReceivedBatch, Transmit};
 
 use crate::addr;
-use crate::buffers::{BUFFERS, RecvBuffers};
-use crate::raw::{KernelSocket, RawSocket};
+use crate::buffers::RecvBuffers;
+use crate::inlet::{Inbound, Inlet, Interrupter};
+use crate::raw::{Incoming, KernelSocket, RawSocket};
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::send::{Ladder, Limits, Sent};
 use crate::stats::SocketStats;
+
+/// How many batches are received before the machine may answer.
+const MAX_BATCHES: usize = 8;
 
 /// How often a receive is tried again because of pending errors.
 const MAX_RECV_ERRORS: u32 = 16;
@@ -86,7 +90,7 @@ pub struct BufferSizes {
     pub send: usize,
 }
 
-/// What one receive call brought.
+/// What receiving brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
     /// Batches handed over.
@@ -104,6 +108,9 @@ pub struct UdpSocket<R = KernelSocket> {
     limits: Limits,
     reports: Reports,
     stats: SocketStats,
+    /// Where interruptions of an inlet come from.
+    interrupter: Option<SocketAddr>,
+    interruptible: bool,
 }
 
 impl UdpSocket {
@@ -143,6 +150,29 @@ impl UdpSocket {
     #[must_use]
     pub fn as_std(&self) -> &StdSocket {
         self.raw.as_std()
+    }
+
+    /// Opens a way to receive without this, for a thread that waits in the receive
+    /// call itself; `None` where there is no such way. The socket is in blocking mode
+    /// from then on, which no other call through this heeds. Not to be waited in
+    /// before [`is_interruptible`](Self::is_interruptible).
+    ///
+    /// # Errors
+    /// The system's, when it has no more descriptors.
+    pub fn open_inlet(&mut self) -> io::Result<Option<(Inlet, Interrupter)>> {
+        let shares_port = SockRef::from(self.as_std());
+        // Where sockets share a port an interruption may reach another one.
+        if cfg!(not(any(target_os = "linux", target_os = "android")))
+            || shares_port.reuse_port().unwrap_or(true)
+        {
+            return Ok(None);
+        }
+        let Ok(interrupter) = Interrupter::new(self.local_addr) else { return Ok(None) };
+        let inlet = Inlet::new(self.as_std().try_clone()?, self.buffers.clone());
+        self.as_std().set_nonblocking(false)?;
+        self.interrupter = Some(interrupter.addr()?);
+        interrupter.interrupt();
+        Ok(Some((inlet, interrupter)))
     }
 
     /// The buffers that the system granted.
@@ -193,10 +223,12 @@ impl<R: RawSocket> UdpSocket<R> {
         Ok(Self {
             raw,
             local_addr,
-            buffers: RecvBuffers::new(),
+            buffers: RecvBuffers::default(),
             limits,
             reports: Reports::default(),
             stats: SocketStats::default(),
+            interrupter: None,
+            interruptible: false,
         })
     }
 
@@ -266,64 +298,84 @@ impl<R: RawSocket> UdpSocket<R> {
         let error = PathError {
             peer: transmit.peer,
             kind: PathErrorKind::Unreachable,
-            quoted: bytes::Bytes::new(),
+            quoted: Bytes::new(),
         };
         self.reports.push(error, &mut self.stats);
         Sent { datagrams, blocked: false }
     }
 
-    /// Makes one receive call and hands what it brought to `sink`. Brings
-    /// nothing, and is no error, when there is nothing to receive; error
+    /// Receives what is there, a few batches' worth at most, and hands it to `sink`.
+    /// Brings nothing, and is no error, when there is nothing to receive; error
     /// reports that turned up instead wait in [`UdpSocket::poll_error`].
     ///
     /// # Errors
     /// The system's, when the socket itself is broken.
     pub fn recv(&mut self, mut sink: impl FnMut(ReceivedBatch)) -> io::Result<Received> {
-        let mut metas = [RecvMeta::default(); BUFFERS];
-        let received = self.recv_call(&mut metas)?;
-        for (index, meta) in metas.iter().take(received.batches).enumerate() {
-            let stride = if meta.stride >= meta.len { 0 } else { meta.stride };
-            let datagrams = if stride == 0 { 1 } else { meta.len.div_ceil(stride) };
-            self.stats.datagrams_received += datagrams as u64;
-            self.stats.bytes_received += meta.len as u64;
-            self.stats.batches_received.count(datagrams);
-            let local_ip = meta.dst_ip.map(|ip| ip.to_canonical());
-            self.note_local_ip(local_ip);
-            sink(ReceivedBatch {
-                peer: addr::canonical(meta.addr),
-                local_ip,
-                ecn: meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)),
-                stride,
-                data: self.buffers.take(index, meta.len),
-            });
-        }
-        Ok(received)
-    }
-
-    fn note_local_ip(&mut self, local_ip: Option<IpAddr>) {
-        if let Some(local_ip) = local_ip {
-            self.limits.source_works(local_ip);
-        }
-    }
-
-    /// Receives, past pending errors.
-    fn recv_call(&mut self, metas: &mut [RecvMeta; BUFFERS]) -> io::Result<Received> {
-        for _ in 0..MAX_RECV_ERRORS {
+        let mut batches = 0;
+        let mut errors = 0;
+        while batches < MAX_BATCHES && errors < MAX_RECV_ERRORS {
             self.stats.recv_calls += 1;
-            let error = match self.raw.recv(&mut self.buffers.slices(), metas) {
-                Ok(batches) => return Ok(Received { batches, more: batches == BUFFERS }),
+            let error = match self.raw.recv(self.buffers.current()) {
+                Ok(incoming) => {
+                    let data = self.buffers.filled(incoming.len);
+                    batches += 1;
+                    self.admit(&incoming, data).map(&mut sink);
+                    continue;
+                }
                 Err(error) => error,
             };
+            errors += 1;
             match Refusal::of(&error) {
-                Refusal::Blocked | Refusal::QueueFull => return Ok(Received::default()),
+                Refusal::Blocked | Refusal::QueueFull => {
+                    return Ok(Received { batches, more: false });
+                }
                 Refusal::Interrupted => {}
                 // The socket returned a pending error, and cleared it.
                 Refusal::Path(_) | Refusal::TooBig => self.drain_errors(),
                 Refusal::Unsupported => return Err(error),
             }
         }
-        // A storm of reports: the caller has other things to do as well.
-        Ok(Received { batches: 0, more: true })
+        // There is probably more; or a storm of reports, and the caller has other
+        // things to do as well.
+        Ok(Received { batches, more: true })
+    }
+
+    /// What came through an [`Inlet`] of this socket, as [`recv`](Self::recv) would
+    /// hand it over; `None` for an interruption.
+    pub fn recv_inbound(&mut self, inbound: Inbound) -> Option<ReceivedBatch> {
+        self.stats.recv_calls += 1;
+        self.admit(&inbound.incoming, inbound.data)
+    }
+
+    /// Whether an interruption of the inlet has come through so far.
+    #[must_use]
+    pub fn is_interruptible(&self) -> bool {
+        self.interruptible
+    }
+
+    /// Counts what was received, and puts it into the machine's terms.
+    fn admit(&mut self, incoming: &Incoming, data: Bytes) -> Option<ReceivedBatch> {
+        let Incoming { peer, local_ip, ecn, len, stride } = *incoming;
+        if len == 0 && self.interrupter == Some(peer) {
+            self.interruptible = true;
+            return None;
+        }
+        let stride = if stride >= len { 0 } else { stride };
+        let datagrams = if stride == 0 { 1 } else { len.div_ceil(stride) };
+        self.stats.datagrams_received += datagrams as u64;
+        self.stats.bytes_received += len as u64;
+        self.stats.batches_received.count(datagrams);
+        // A socket that is bound to an address is not told it each time.
+        let bound = Some(self.local_addr.ip()).filter(|ip| !ip.is_unspecified());
+        let local_ip = local_ip.or(bound).map(|ip| ip.to_canonical());
+        self.note_local_ip(local_ip);
+        Some(ReceivedBatch { peer: addr::canonical(peer), local_ip, ecn, stride, data })
+    }
+
+    fn note_local_ip(&mut self, local_ip: Option<IpAddr>) {
+        if let Some(local_ip) = local_ip {
+            self.limits.source_works(local_ip);
+        }
     }
 
     /// Empties the socket's error queue into [`UdpSocket::poll_error`].

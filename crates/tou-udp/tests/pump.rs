@@ -5,15 +5,15 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use tou_proto::{
     DatagramMachine, Ecn, Instant, PathError, PathErrorKind, ReceivedBatch, Transmit, TransmitBuf,
 };
 use tou_udp::{
-    Clock, Damage, Direction, DropReason, ErrorReport, Impairment, KernelSocket, Outgoing, Pump,
-    PumpEvent, RawSocket, RecvMeta, SocketOptions, UdpSocket,
+    Clock, Damage, Direction, DropReason, ErrorReport, Impairment, Incoming, KernelSocket,
+    Outgoing, Pump, PumpEvent, RawSocket, SocketOptions, UdpSocket,
 };
 
 /// Sends what it is given, keeps what it gets, and echoes if told to.
@@ -160,8 +160,8 @@ impl RawSocket for Narrow {
         self.inner.send_plain(peer, data)
     }
 
-    fn recv(&self, bufs: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
-        self.inner.recv(bufs, metas)
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<Incoming> {
+        self.inner.recv(buffer)
     }
 
     fn recv_error(&self) -> io::Result<Option<ErrorReport>> {

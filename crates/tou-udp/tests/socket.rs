@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::io::ErrorKind;
 
 use tou_proto::{Ecn, PathError, PathErrorKind, ReceivedBatch, Transmit};
-use tou_udp::{Clock, SocketOptions, UdpSocket};
+use tou_udp::{Clock, Received, SocketOptions, UdpSocket};
 
 /// Opens a socket, or says loudly that this machine has no such addresses.
 fn bind(addr: &str) -> Option<UdpSocket> {
@@ -269,16 +269,65 @@ fn a_datagram_over_the_limit_of_ip_is_lost_and_reported() {
 }
 
 #[test]
-fn small_datagrams_come_many_a_call_and_empty_ones_come_too() {
+fn one_look_brings_many_datagrams_and_empty_ones_too() {
     let (mut sender, mut receiver) = (bind("127.0.0.1:0").unwrap(), bind("127.0.0.1:0").unwrap());
-    for len in 0..8 {
+    for len in 0..10 {
         sender.as_std().send_to(&vec![9; len], receiver.local_addr()).unwrap();
     }
-    let batches = receive(&mut receiver, |batches, _| batches.len() == 8);
-    let lengths: Vec<usize> = batches.iter().map(|batch| batch.data.len()).collect();
-    assert_eq!(lengths, [0, 1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(receiver.stats().recv_calls, 1);
-    assert_eq!(sender.recv(|_| ()).unwrap().batches, 0);
+    let mut lengths = Vec::new();
+    let mut look = || receiver.recv(|batch| lengths.push(batch.data.len())).unwrap();
+    assert_eq!(look(), received(8, true));
+    assert_eq!(look(), received(2, false));
+    assert_eq!(look(), received(0, false));
+    assert_eq!(lengths, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(sender.recv(|_| ()).unwrap(), received(0, false));
+}
+
+fn received(batches: usize, more: bool) -> Received {
+    Received { batches, more }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn an_inlet_brings_batches_until_it_is_interrupted() {
+    for addr in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0", "[::1]:0"] {
+        let Some(mut receiver) = bind(addr) else { continue };
+        let (mut inlet, interrupter) = receiver.open_inlet().unwrap().unwrap();
+        let home = if addr.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
+        let sender = std::net::UdpSocket::bind(home).unwrap();
+        let port = receiver.local_addr().port();
+        let target = SocketAddr::new(sender.local_addr().unwrap().ip(), port);
+        // What was sent when it was opened.
+        assert!(!receiver.is_interruptible());
+        assert!(receiver.recv_inbound(inlet.wait().unwrap()).is_none());
+        assert!(receiver.is_interruptible());
+        // Empty datagrams of others are none.
+        for len in [3, 0, 40_000] {
+            sender.send_to(&vec![7; len], target).unwrap();
+            let batch = receiver.recv_inbound(inlet.wait().unwrap()).unwrap();
+            assert_eq!(
+                (batch.peer, batch.data),
+                (sender.local_addr().unwrap(), vec![7; len].into())
+            );
+        }
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| inlet.wait().unwrap());
+            interrupter.interrupt();
+            assert!(receiver.recv_inbound(waiting.join().unwrap()).is_none());
+        });
+        // No other call waits.
+        assert_eq!(receiver.recv(|_| ()).unwrap(), received(0, false));
+        assert_eq!(receiver.stats().datagrams_received, 3);
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn sockets_that_share_a_port_have_no_inlet() {
+    let options = SocketOptions::default().with_reuse_port(true);
+    let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+    assert!(socket.open_inlet().unwrap().is_none());
+    assert_eq!(socket.recv(|_| ()).unwrap(), received(0, false));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //!
 //! A program that uses a driver needs none of it by this path; a driver of its
 //! own kind may be built on it. It knows endpoints and sockets; it does not know
-//! threads, tasks or wakers.
+//! whose threads or tasks wait for what.
 
+#[cfg(unix)]
+mod bell;
 mod builder;
 mod connect;
 pub mod error;
@@ -12,6 +14,8 @@ mod options;
 mod patience;
 mod vectored;
 
+#[cfg(unix)]
+pub use self::bell::{Bell, Readiness};
 pub use self::builder::{Builder, FromSetup, Setup, default_connection_config};
 pub use self::connect::{BACKLOG, ConnectOptions, port_of, wildcard_for};
 pub use self::options::{Linger, Timeout};

@@ -4,14 +4,14 @@
 
 use core::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io::{self, IoSliceMut};
+use std::io;
 
 use nix::errno::Errno;
 use quickcheck::{Arbitrary, Gen, quickcheck};
 use tou_proto::Ecn;
 
 use super::*;
-use crate::raw::{ErrorReport, ErrorSource, RecvMeta};
+use crate::raw::{ErrorReport, ErrorSource, Incoming};
 use crate::socket::UdpSocket;
 
 /// A kernel with faults.
@@ -125,7 +125,7 @@ impl RawSocket for Kernel {
         self.take(vec![packet])
     }
 
-    fn recv(&self, _bufs: &mut [IoSliceMut<'_>], _metas: &mut [RecvMeta]) -> io::Result<usize> {
+    fn recv(&self, _buffer: &mut [u8]) -> io::Result<Incoming> {
         Err(self.pending.borrow_mut().pop_front().unwrap_or(Errno::EAGAIN).into())
     }
 
