@@ -9,9 +9,10 @@ use std::io;
 
 use smallvec::SmallVec;
 use tou_proto::{ConnId, ConnectionError, Endpoint, Event, Instant, ListenerId, State};
-use tou_udp::Pump;
+use tou_udp::driver::Readiness;
+use tou_udp::{Inbound, Pump};
 
-use crate::engine::{Charge, Hook, Readiness, Ready, Signals, Ticket};
+use crate::engine::{Charge, Hook, Ready, Signals, Ticket};
 
 /// What a thread can wait for. It is woken at the right time or too often,
 /// never too late, and has to look again.
@@ -288,6 +289,17 @@ impl Charge for Hub {
         wake(&mut self.progress, signals);
         self.dispatch(signals);
         more
+    }
+
+    fn receive(&mut self, now: Instant, inbound: Inbound, signals: &mut Signals) {
+        self.pump.recv_inbound(now, inbound);
+        self.pump.handle_timeout_at(now);
+        wake(&mut self.progress, signals);
+        self.dispatch(signals);
+    }
+
+    fn is_interruptible(&self) -> bool {
+        self.pump.socket().is_interruptible()
     }
 
     fn flush(&mut self, now: Instant, signals: &mut Signals) {

@@ -78,7 +78,7 @@ impl TouListener {
             engine.attempt(attempt)
         } else {
             let deadline = timeout.get().map(|timeout| engine.now() + timeout);
-            engine.wait_for(Interest::Accept(*id), deadline, attempt)?
+            engine.wait_for(Interest::Accept(*id), deadline, attempt)
         };
         let (conn, (remote, port)) = accepted.ok_or_else(error::would_block)??;
         Ok((TouStream::new(Arc::clone(shared), conn, remote, port), remote.addr))

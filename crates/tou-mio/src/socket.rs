@@ -49,11 +49,12 @@ pub struct TouSocket {
 pub type Builder = tou_udp::driver::Builder<TouSocket>;
 
 impl FromSetup for TouSocket {
-    fn from_setup(Setup { pump, connection, close_timeout }: Setup) -> io::Result<Self> {
+    fn from_setup(Setup { mut pump, connection, close_timeout }: Setup) -> io::Result<Self> {
+        let inlet = pump.socket_mut().open_inlet()?;
         let local_addr = pump.socket().local_addr();
         let descriptor = pump.socket().as_std().try_clone()?;
         let clock = pump.clock();
-        let background = Engine::start(Hub::new(pump), &descriptor, clock)?;
+        let background = Engine::start(Hub::new(pump), &descriptor, inlet, clock)?;
         let shared = Shared { background, local_addr, connection, close_timeout };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -147,10 +148,9 @@ impl TouSocket {
         let stream = self.start_connect(remote, options)?;
         let deadline = options.timeout().map(|timeout| self.shared.engine().now() + timeout);
         let conn = stream.id();
-        let opening =
-            self.shared.engine().wait_for(Interest::Write(conn), deadline, |hub, _| {
-                Some(hub.opening(conn)).filter(|opening| *opening != Opening::Pending)
-            })?;
+        let opening = self.shared.engine().wait_for(Interest::Write(conn), deadline, |hub, _| {
+            Some(hub.opening(conn)).filter(|opening| *opening != Opening::Pending)
+        });
         match opening {
             Some(Opening::Connected) => Ok(stream),
             Some(Opening::Failed(Some(error))) => Err(error::connection(error)),

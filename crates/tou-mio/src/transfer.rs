@@ -88,7 +88,7 @@ impl TouStream {
             engine.attempt(attempt)
         } else {
             let deadline = timeout.get().map(|timeout| engine.now() + timeout);
-            engine.wait_for(interest, deadline, attempt)?
+            engine.wait_for(interest, deadline, attempt)
         };
         result.unwrap_or_else(|| Err(error::would_block()))
     }

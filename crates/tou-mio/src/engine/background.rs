@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tou_proto::Instant;
+use tou_udp::driver::Readiness;
 
-use super::poller::{Poller, Readiness};
-use super::{Charge, Engine, GRACE, Lead, State, WATCH, Wait};
+use super::poller::Poller;
+use super::{Charge, Engine, GRACE, Lead, State, WATCH};
 
 /// The background thread of an engine; stops when dropped.
 #[derive(Debug)]
@@ -36,11 +37,16 @@ impl<C: Charge> Background<C> {
                     }
                     state.background_step(now, &mut last_turn)
                 });
+                if !matches!(step, Step::Lead { .. }) {
+                    poller.leave();
+                }
                 match step {
                     Step::Stop => return,
                     Step::Sleep(None) => thread::park(),
                     Step::Sleep(Some(time)) => thread::park_timeout(time),
-                    Step::Lead(wait) => ready = Some(lead(&mut poller, wait)),
+                    Step::Lead { timeout, writes } => {
+                        ready = Some(lead(&mut poller, timeout, writes));
+                    }
                 }
             }
         })?;
@@ -75,11 +81,11 @@ impl<C: Charge> Drop for Background<C> {
 enum Step {
     Stop,
     Sleep(Option<Duration>),
-    Lead(Wait),
+    Lead { timeout: Option<Duration>, writes: bool },
 }
 
-fn lead(poller: &mut Poller, wait: Wait) -> Readiness {
-    poller.wait(wait.timeout, wait.writes).unwrap_or_else(|_| {
+fn lead(poller: &mut Poller, timeout: Option<Duration>, writes: bool) -> Readiness {
+    poller.wait(timeout, writes).unwrap_or_else(|_| {
         // Not expected. Better slow than spinning or deaf.
         thread::park_timeout(GRACE);
         Readiness { readable: true, writable: true }
@@ -125,7 +131,10 @@ impl<C: Charge> State<C> {
             }
         };
         if self.lead == Lead::Background {
-            Step::Lead(self.plan_wait(now, self.alarm))
+            // What is unread makes no edge any more.
+            let until = if self.unread { Some(now) } else { self.alarm };
+            let timeout = until.map(|until| until.saturating_since(now));
+            Step::Lead { timeout, writes: self.watch_writes() }
         } else {
             Step::Sleep(self.alarm.map(|alarm| alarm.saturating_since(now)))
         }

@@ -21,6 +21,9 @@
 //! When many callers wait ([`CROWD`]) the background thread leads them all until
 //! none waits: whoever else led would hand the lead on with each datagram.
 //!
+//! A caller who leads waits in the receive call itself where that can be, and in a
+//! poll otherwise (see `post`).
+//!
 //! Between two calls nobody leads. To wake the background thread each time
 //! would cost a request/response loop two context switches a round, so it does
 //! not: as long as callers come and go the background thread is on watch. It
@@ -41,6 +44,7 @@
 
 mod background;
 mod poller;
+mod post;
 mod signals;
 
 use core::time::Duration;
@@ -51,11 +55,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 
 use tou_proto::Instant;
-use tou_udp::Clock;
+use tou_udp::driver::Readiness;
+use tou_udp::{Clock, Inbound, Inlet, Interrupter};
 
 pub(crate) use self::background::Background;
-pub(crate) use self::poller::Readiness;
 use self::poller::{Nudge, Poller};
+use self::post::{Post, PostNudge, Woken};
 pub use self::signals::Ready;
 use self::signals::Wakes;
 pub(crate) use self::signals::{Hook, Signals, Ticket};
@@ -74,9 +79,10 @@ const WATCH: Duration = Duration::from_millis(4);
 /// than one thread that does nothing else.
 const CROWD: usize = 4;
 
-/// A call that need not wait looks after the socket all the same when nobody
-/// leads and nobody has done so for this long: a reader of a full buffer
-/// should not let acknowledgments pile up.
+/// A call that need not wait looks after the socket all the same when no caller
+/// leads and nobody has done so for this long: a reader of a full buffer should not
+/// let acknowledgments pile up, and many readers who have the processor while the
+/// background thread waits for it should not let the socket's buffer run over.
 const REFRESH: Duration = Duration::from_micros(50);
 
 /// What the leader looks after.
@@ -87,6 +93,11 @@ pub(crate) trait Charge: Send + 'static {
     /// Takes in what has arrived, lets time pass and sends what is due. Returns
     /// whether more has arrived than was taken in.
     fn service(&mut self, now: Instant, ready: Readiness, signals: &mut Signals) -> bool;
+    /// Takes in what the leader has received, and leaves it to `flush` to send what
+    /// comes of it.
+    fn receive(&mut self, now: Instant, inbound: Inbound, signals: &mut Signals);
+    /// Whether a thread that waits in the receive call can be interrupted.
+    fn is_interruptible(&self) -> bool;
     /// Sends what a call has made ready to send.
     fn flush(&mut self, now: Instant, signals: &mut Signals);
     /// When `service` has to be called at the latest.
@@ -130,7 +141,7 @@ enum Lead {
 pub(crate) struct Engine<C> {
     state: Mutex<State<C>>,
     clock: Clock,
-    caller_nudge: Nudge,
+    caller_nudge: PostNudge,
     background_nudge: Nudge,
 }
 
@@ -141,16 +152,21 @@ struct State<C> {
     /// The ticket of the caller who leads. What it waits for mostly comes from
     /// the socket, and so from itself; but others may do something about it.
     leader: Option<Ticket>,
-    /// The callers' poller, while no caller waits in it.
-    poller: Option<Poller>,
+    /// The callers' post, while no caller waits at it.
+    post: Option<Post>,
     /// When the background thread looks again at the latest.
     alarm: Option<Instant>,
     /// When the charge was last looked after.
     serviced: Instant,
-    /// More has arrived than was taken in: the edge is gone, the data is not.
+    /// More has arrived than was taken in, or may have: the edge is gone, the data
+    /// is not.
     unread: bool,
+    /// What was taken in has not been answered yet.
+    unanswered: bool,
     /// The leader's wait ends when the socket becomes writable, too.
     watches_writes: bool,
+    /// The caller who leads waits in the receive call.
+    receiving: bool,
     /// Counts leads of callers, so that the watch sees whether they change.
     turns: u64,
     /// How soon the background thread looks again while callers come and go.
@@ -172,17 +188,23 @@ struct State<C> {
 }
 
 impl<C: Charge> Engine<C> {
-    /// An engine for `charge`, whose datagrams come through `socket`. It works
-    /// as long as its background thread, which is returned, is held.
+    /// An engine for `charge`, whose datagrams come through `socket`, and, if there
+    /// is one, through an inlet of it. It works as long as its background thread,
+    /// which is returned, is held.
     ///
     /// # Errors
     /// The system's, when it has no more descriptors or threads.
-    pub(crate) fn start(charge: C, socket: &impl AsFd, clock: Clock) -> io::Result<Background<C>> {
-        let (poller, caller_nudge) = Poller::new(socket)?;
-        let (background_poller, background_nudge) = Poller::new(socket)?;
-        let state = Mutex::new(State::new(charge, poller, clock.now()));
+    pub(crate) fn start(
+        charge: C,
+        socket: &impl AsFd,
+        inlet: Option<(Inlet, Interrupter)>,
+        clock: Clock,
+    ) -> io::Result<Background<C>> {
+        let (post, caller_nudge) = Post::new(socket, inlet)?;
+        let (poller, background_nudge) = Poller::new(socket)?;
+        let state = Mutex::new(State::new(charge, post, clock.now()));
         let engine = Arc::new(Self { state, clock, caller_nudge, background_nudge });
-        Background::start(engine, background_poller)
+        Background::start(engine, poller)
     }
 
     /// The time now.
@@ -226,37 +248,31 @@ impl<C: Charge> Engine<C> {
     }
 
     /// Attempts something until it returns `Some` or `deadline` has come
-    /// (`Ok(None)`), and waits for `interest` in between.
-    ///
-    /// # Errors
-    /// The system's, when it cannot wait.
+    /// (`None`), and waits for `interest` in between.
     pub(crate) fn wait_for<T>(
         &self,
         interest: C::Interest,
         deadline: Option<Instant>,
         mut attempt: impl FnMut(&mut C, Instant) -> Option<T>,
-    ) -> io::Result<Option<T>> {
+    ) -> Option<T> {
         let mut arrival = Arrival::Fresh;
         loop {
             let step = self.locked(|state| {
                 let now = self.clock.now();
-                if let Err(error) = state.arrive(arrival, interest, now) {
-                    state.pass_on(now);
-                    return Step::Done(Err(error));
-                }
+                state.arrive(arrival, interest, now);
                 let result = attempt(&mut state.charge, now);
                 if result.is_none() && deadline.is_none_or(|deadline| now < deadline) {
                     return state.wait(interest, now, deadline);
                 }
                 state.settle(now);
                 state.pass_on(now);
-                Step::Done(Ok(result))
+                Step::Done(result)
             });
             arrival = match step {
                 Step::Done(result) => return result,
-                Step::Lead(ticket, mut poller, wait) => {
-                    let ready = poller.wait(wait.timeout, wait.writes);
-                    Arrival::Led(ticket, poller, ready)
+                Step::Lead(ticket, mut post, wait) => {
+                    let woken = post.wait(wait);
+                    Arrival::Led(ticket, post, woken)
                 }
                 Step::Follow(ticket, timeout) => {
                     match timeout {
@@ -283,8 +299,11 @@ impl<C: Charge> Engine<C> {
         if !state.wakes.is_empty() {
             let wakes = core::mem::take(&mut state.wakes);
             drop(state);
-            if wakes.nudge_caller {
-                self.caller_nudge.send();
+            if wakes.ring_caller {
+                self.caller_nudge.ring();
+            }
+            if wakes.interrupt_caller {
+                self.caller_nudge.interrupt();
             }
             if wakes.nudge_background {
                 self.background_nudge.send();
@@ -300,36 +319,40 @@ enum Arrival {
     /// With a new call.
     Fresh,
     /// After it has led.
-    Led(Ticket, Poller, io::Result<Readiness>),
+    Led(Ticket, Post, Woken),
     /// After it has followed.
     Followed(Ticket),
 }
 
 /// What a thread does once it has released the lock.
 enum Step<T> {
-    Done(io::Result<Option<T>>),
-    Lead(Ticket, Poller, Wait),
+    Done(Option<T>),
+    Lead(Ticket, Post, Wait),
     Follow(Ticket, Option<Duration>),
 }
 
-/// For how long, and for what, to wait in a poller.
+/// For how long, and for what, to wait.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     timeout: Option<Duration>,
     writes: bool,
+    /// In the receive call: it must need neither a timeout nor writability.
+    receiving: bool,
 }
 
 impl<C: Charge> State<C> {
-    fn new(charge: C, poller: Poller, now: Instant) -> Self {
+    fn new(charge: C, post: Post, now: Instant) -> Self {
         Self {
             charge,
             lead: Lead::Nobody,
             leader: None,
-            poller: Some(poller),
+            post: Some(post),
             alarm: Some(now),
             serviced: now,
             unread: false,
+            unanswered: false,
             watches_writes: false,
+            receiving: false,
             turns: 0,
             watch: GRACE,
             followers: BTreeMap::new(),
@@ -345,16 +368,20 @@ impl<C: Charge> State<C> {
     }
 
     /// A caller's thread has the lock (again).
-    fn arrive(&mut self, arrival: Arrival, interest: C::Interest, now: Instant) -> io::Result<()> {
+    fn arrive(&mut self, arrival: Arrival, interest: C::Interest, now: Instant) {
         match arrival {
             Arrival::Fresh => {}
-            Arrival::Led(ticket, poller, ready) => {
+            Arrival::Led(ticket, post, woken) => {
                 self.charge.delist(interest, ticket);
-                self.poller = Some(poller);
+                self.post = Some(post);
                 self.lead = Lead::Nobody;
                 self.leader = None;
+                self.receiving = false;
                 self.counters.wakeups += 1;
-                self.service(now, ready?);
+                match woken {
+                    Woken::Ready(ready) => self.service(now, ready),
+                    Woken::Inbound(inbound) => self.receive(now, inbound),
+                }
             }
             Arrival::Followed(ticket) => {
                 self.counters.wakeups += 1;
@@ -364,7 +391,6 @@ impl<C: Charge> State<C> {
                 self.charge.delist(interest, ticket);
             }
         }
-        Ok(())
     }
 
     /// A caller has to wait: it leads, unless another caller does.
@@ -374,11 +400,14 @@ impl<C: Charge> State<C> {
         now: Instant,
         deadline: Option<Instant>,
     ) -> Step<T> {
+        if self.unanswered {
+            self.flush(now);
+        }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         self.charge.enlist(interest, ticket);
         self.crowded &= !self.followers.is_empty();
-        let Some(poller) = self.poller.take_if(|_| !self.crowded) else {
+        let Some(post) = self.post.take_if(|_| !self.crowded) else {
             self.followers.insert(ticket, thread::current());
             self.counters.follower_waits += 1;
             return Step::Follow(ticket, deadline.map(|deadline| deadline.saturating_since(now)));
@@ -394,8 +423,9 @@ impl<C: Charge> State<C> {
         self.set_alarm(now);
         let sooner = |due: &Instant| self.alarm.is_none_or(|alarm| *due < alarm);
         let due = self.charge.next_deadline().filter(sooner);
-        let wait = self.plan_wait(now, due.into_iter().chain(deadline).min());
-        Step::Lead(ticket, poller, wait)
+        let until = due.into_iter().chain(deadline).min();
+        let wait = self.plan_wait(now, until, &post);
+        Step::Lead(ticket, post, wait)
     }
 
     /// A caller's wait is over: if nobody leads now, somebody must, or the
@@ -427,11 +457,26 @@ impl<C: Charge> State<C> {
         self.collect();
     }
 
-    /// What follows a call that may have changed something.
-    fn settle(&mut self, now: Instant) {
+    /// Takes in what the leader has received.
+    fn receive(&mut self, now: Instant, inbound: Inbound) {
+        self.serviced = now;
+        self.unread = true;
+        self.unanswered = true;
+        self.charge.receive(now, inbound, &mut self.signals);
+        self.collect();
+    }
+
+    /// Sends what is there to send.
+    fn flush(&mut self, now: Instant) {
+        self.unanswered = false;
         self.charge.flush(now, &mut self.signals);
         self.collect();
-        if self.lead == Lead::Nobody && now.saturating_since(self.serviced) >= REFRESH {
+    }
+
+    /// What follows a call that may have changed something.
+    fn settle(&mut self, now: Instant) {
+        self.flush(now);
+        if self.lead != Lead::Caller && now.saturating_since(self.serviced) >= REFRESH {
             self.service(now, Readiness { readable: true, writable: self.charge.wants_write() });
         }
         self.set_alarm(now);
@@ -440,7 +485,7 @@ impl<C: Charge> State<C> {
     /// Turns signals into threads to be woken and hooks to be called.
     fn collect(&mut self) {
         let mut nudge_caller = false;
-        for ticket in core::mem::take(&mut self.signals.tickets) {
+        for ticket in self.signals.tickets.drain(..) {
             if let Some(thread) = self.followers.remove(&ticket) {
                 self.incoming += 1;
                 self.wakes.threads.push(thread);
@@ -448,22 +493,32 @@ impl<C: Charge> State<C> {
                 nudge_caller |= self.leader == Some(ticket);
             }
         }
-        self.wakes.hooks.extend(self.signals.take_hooks());
+        self.wakes.hooks.extend(self.signals.hooks.drain(..));
         let blocked = self.charge.wants_write() && !self.watches_writes;
         match self.lead {
-            Lead::Caller if nudge_caller || blocked => self.wakes.nudge_caller = true,
+            Lead::Caller if (nudge_caller || blocked) && self.receiving => {
+                self.wakes.interrupt_caller = true;
+            }
+            Lead::Caller if nudge_caller || blocked => self.wakes.ring_caller = true,
             Lead::Background if blocked => self.wakes.nudge_background = true,
             _ => return,
         }
         self.counters.nudges += 1;
     }
 
-    /// How long, and for what, the leader waits now.
-    fn plan_wait(&mut self, now: Instant, until: Option<Instant>) -> Wait {
-        let until = if self.unread { Some(now) } else { until };
-        let timeout = until.map(|until| until.saturating_since(now));
+    /// For what, and in which call, a caller waits at `post` until then.
+    fn plan_wait(&mut self, now: Instant, until: Option<Instant>, post: &Post) -> Wait {
+        let writes = self.watch_writes();
+        let receiving =
+            until.is_none() && !writes && post.has_inlet() && self.charge.is_interruptible();
+        self.receiving = receiving;
+        Wait { timeout: until.map(|until| until.saturating_since(now)), writes, receiving }
+    }
+
+    /// Whether a wait that begins now is for writability, too.
+    fn watch_writes(&mut self) -> bool {
         self.watches_writes = self.charge.wants_write();
-        Wait { timeout, writes: self.watches_writes }
+        self.watches_writes
     }
 
     /// Makes sure that the background thread looks when the charge is due, or

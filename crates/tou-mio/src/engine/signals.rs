@@ -54,7 +54,7 @@ impl fmt::Debug for Hook {
 pub(crate) struct Signals {
     /// Threads that wait for something that has happened.
     pub(super) tickets: SmallVec<[Ticket; 4]>,
-    hooks: SmallVec<[(Hook, Ready); 2]>,
+    pub(super) hooks: SmallVec<[(Hook, Ready); 2]>,
 }
 
 impl Signals {
@@ -67,10 +67,6 @@ impl Signals {
     pub(crate) fn call(&mut self, hook: &Hook, ready: Ready) {
         self.hooks.push((hook.clone(), ready));
     }
-
-    pub(super) fn take_hooks(&mut self) -> SmallVec<[(Hook, Ready); 2]> {
-        core::mem::take(&mut self.hooks)
-    }
 }
 
 /// What is to be done once the lock is released.
@@ -78,8 +74,10 @@ impl Signals {
 pub(super) struct Wakes {
     pub(super) threads: SmallVec<[Thread; 4]>,
     pub(super) hooks: SmallVec<[(Hook, Ready); 2]>,
-    /// End the wait of the caller who leads.
-    pub(super) nudge_caller: bool,
+    /// End the wait of the caller who leads in a poll.
+    pub(super) ring_caller: bool,
+    /// End the wait of the caller who leads in the receive call.
+    pub(super) interrupt_caller: bool,
     /// End the wait of the background thread in its poller.
     pub(super) nudge_background: bool,
 }
@@ -88,7 +86,8 @@ impl Wakes {
     pub(super) fn is_empty(&self) -> bool {
         self.threads.is_empty()
             && self.hooks.is_empty()
-            && !self.nudge_caller
+            && !self.ring_caller
+            && !self.interrupt_caller
             && !self.nudge_background
     }
 

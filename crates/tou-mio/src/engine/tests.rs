@@ -1,10 +1,14 @@
 //! Leader, followers and background thread, with a charge of boxes that
-//! datagrams are put into.
+//! datagrams are put into. Every test is run twice: with callers that can wait in the
+//! receive call, and with callers that cannot.
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::net::UdpSocket;
 use std::sync::Barrier;
+
+use tou_proto::ReceivedBatch;
+use tou_udp::SocketOptions;
 
 use super::*;
 
@@ -12,7 +16,7 @@ const BOXES: usize = 8;
 
 /// Each datagram names the box that it is for.
 struct Boxes {
-    socket: UdpSocket,
+    socket: tou_udp::UdpSocket,
     boxes: [usize; BOXES],
     waiting: [Vec<Ticket>; BOXES],
     deadline: Option<Instant>,
@@ -31,16 +35,24 @@ impl Charge for Boxes {
         if !ready.readable {
             return false;
         }
-        let mut datagram = [0];
-        while let Ok((_, from)) = self.socket.recv_from(&mut datagram) {
-            let index = usize::from(datagram[0]);
-            self.boxes[index] += 1;
-            for ticket in self.waiting[index].drain(..) {
-                signals.wake(ticket);
-            }
-            self.socket.send_to(&datagram, from).unwrap();
+        let Self { socket, boxes, waiting, .. } = self;
+        let mut received = Vec::new();
+        let more = socket.recv(|batch| received.push(batch)).unwrap().more;
+        for batch in received {
+            put(batch, boxes, waiting, socket, signals);
         }
-        false
+        more
+    }
+
+    fn receive(&mut self, _: Instant, inbound: Inbound, signals: &mut Signals) {
+        let Self { socket, boxes, waiting, .. } = self;
+        if let Some(batch) = socket.recv_inbound(inbound) {
+            put(batch, boxes, waiting, socket, signals);
+        }
+    }
+
+    fn is_interruptible(&self) -> bool {
+        self.socket.is_interruptible()
     }
 
     fn flush(&mut self, _: Instant, _: &mut Signals) {}
@@ -62,17 +74,43 @@ impl Charge for Boxes {
     }
 }
 
+/// Puts each datagram of a batch into its box, and acknowledges it.
+fn put(
+    batch: ReceivedBatch,
+    boxes: &mut [usize; BOXES],
+    waiting: &mut [Vec<Ticket>; BOXES],
+    socket: &tou_udp::UdpSocket,
+    signals: &mut Signals,
+) {
+    for datagram in batch.datagrams() {
+        let index = usize::from(datagram[0]);
+        boxes[index] += 1;
+        for ticket in waiting[index].drain(..) {
+            signals.wake(ticket);
+        }
+        // Whoever has gone need not know.
+        let _ = socket.as_std().send_to(&datagram, batch.peer);
+    }
+}
+
 struct Rig {
     background: Background<Boxes>,
     addr: SocketAddr,
 }
 
 impl Rig {
-    fn new() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let addr = socket.local_addr().unwrap();
-        let descriptor = socket.try_clone().unwrap();
+    /// With and without an inlet, as far as the system has it.
+    fn both() -> [Self; 2] {
+        [Self::new(true), Self::new(false)]
+    }
+
+    fn new(with_inlet: bool) -> Self {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut socket = tou_udp::UdpSocket::bind(any, &SocketOptions::default()).unwrap();
+        let inlet = if with_inlet { socket.open_inlet().unwrap() } else { None };
+        let has_inlet = inlet.is_some();
+        let addr = socket.local_addr();
+        let descriptor = socket.as_std().try_clone().unwrap();
         let waiting = Default::default();
         let boxes = Boxes {
             socket,
@@ -82,8 +120,12 @@ impl Rig {
             wants_write: false,
             expired_at: None,
         };
-        let background = Engine::start(boxes, &descriptor, Clock::start()).unwrap();
-        Self { background, addr }
+        let background = Engine::start(boxes, &descriptor, inlet, Clock::start()).unwrap();
+        let rig = Self { background, addr };
+        while has_inlet && !rig.engine().look(|charge| charge.is_interruptible()) {
+            thread::yield_now();
+        }
+        rig
     }
 
     fn engine(&self) -> &Engine<Boxes> {
@@ -93,12 +135,10 @@ impl Rig {
     /// Waits for a datagram in a box, and takes it out.
     fn take(&self, index: usize, timeout: Duration) -> Option<()> {
         let deadline = Some(self.engine().now() + timeout);
-        self.engine()
-            .wait_for(index, deadline, |charge, _| {
-                charge.boxes[index] = charge.boxes[index].checked_sub(1)?;
-                Some(())
-            })
-            .unwrap()
+        self.engine().wait_for(index, deadline, |charge, _| {
+            charge.boxes[index] = charge.boxes[index].checked_sub(1)?;
+            Some(())
+        })
     }
 
     fn sender(&self) -> UdpSocket {
@@ -114,251 +154,266 @@ const SHORT: Duration = Duration::from_millis(30);
 
 #[test]
 fn a_caller_gets_what_arrives_while_it_waits() {
-    let rig = Rig::new();
-    let sender = rig.sender();
-    thread::scope(|scope| {
-        let taker = scope.spawn(|| rig.take(3, LONG));
-        thread::sleep(SHORT);
-        sender.send(&[3]).unwrap();
-        assert_eq!(taker.join().unwrap(), Some(()));
-    });
+    for rig in Rig::both() {
+        let sender = rig.sender();
+        thread::scope(|scope| {
+            let taker = scope.spawn(|| rig.take(3, LONG));
+            thread::sleep(SHORT);
+            sender.send(&[3]).unwrap();
+            assert_eq!(taker.join().unwrap(), Some(()));
+        });
+    }
 }
 
 #[test]
 fn a_wait_ends_at_its_deadline() {
-    let rig = Rig::new();
-    let start = rig.engine().now();
-    assert_eq!(rig.take(0, SHORT), None);
-    let waited = rig.engine().now().saturating_since(start);
-    assert!(waited >= SHORT && waited < LONG / 2, "{waited:?}");
+    for rig in Rig::both() {
+        let start = rig.engine().now();
+        assert_eq!(rig.take(0, SHORT), None);
+        let waited = rig.engine().now().saturating_since(start);
+        assert!(waited >= SHORT && waited < LONG / 2, "{waited:?}");
+    }
 }
 
 #[test]
 fn a_followers_wait_ends_at_its_deadline() {
-    let rig = Rig::new();
-    thread::scope(|scope| {
-        scope.spawn(|| rig.take(0, LONG));
-        thread::sleep(SHORT);
-        let start = rig.engine().now();
-        assert_eq!(rig.take(1, SHORT), None);
-        assert!(rig.engine().now().saturating_since(start) < LONG / 2);
-        rig.sender().send(&[0]).unwrap();
-    });
-    assert_eq!(rig.engine().counters().follower_waits, 1);
+    for rig in Rig::both() {
+        thread::scope(|scope| {
+            scope.spawn(|| rig.take(0, LONG));
+            thread::sleep(SHORT);
+            let start = rig.engine().now();
+            assert_eq!(rig.take(1, SHORT), None);
+            assert!(rig.engine().now().saturating_since(start) < LONG / 2);
+            rig.sender().send(&[0]).unwrap();
+        });
+        assert_eq!(rig.engine().counters().follower_waits, 1);
+    }
 }
 
 #[test]
 fn the_lead_passes_from_caller_to_caller() {
-    let rig = Rig::new();
-    let sender = rig.sender();
-    thread::scope(|scope| {
-        let takers: Vec<_> = (0..BOXES)
-            .map(|index| {
-                scope.spawn({
-                    let rig = &rig;
-                    move || rig.take(index, LONG)
+    for rig in Rig::both() {
+        let sender = rig.sender();
+        thread::scope(|scope| {
+            let takers: Vec<_> = (0..BOXES)
+                .map(|index| {
+                    scope.spawn({
+                        let rig = &rig;
+                        move || rig.take(index, LONG)
+                    })
                 })
-            })
-            .collect();
-        thread::sleep(SHORT);
-        for (index, taker) in takers.into_iter().enumerate() {
-            sender.send(&[index as u8]).unwrap();
-            assert_eq!(taker.join().unwrap(), Some(()), "box {index}");
-        }
-    });
-    assert!(rig.engine().counters().follower_waits >= BOXES as u64 - 1);
+                .collect();
+            thread::sleep(SHORT);
+            for (index, taker) in takers.into_iter().enumerate() {
+                sender.send(&[index as u8]).unwrap();
+                assert_eq!(taker.join().unwrap(), Some(()), "box {index}");
+            }
+        });
+        assert!(rig.engine().counters().follower_waits >= BOXES as u64 - 1);
+    }
 }
 
 #[test]
 fn the_background_thread_leads_a_crowd_until_nobody_waits() {
-    let rig = Rig::new();
-    let sender = rig.sender();
-    let crowd = CROWD + 1;
-    thread::scope(|scope| {
-        let rig = &rig;
-        let mut takers = Vec::new();
-        for index in 0..crowd {
-            takers.push(scope.spawn(move || rig.take(index, LONG)));
-            let waits = |counters: DriverCounters| counters.caller_waits + counters.follower_waits;
-            while waits(rig.engine().counters()) <= index as u64 {
-                thread::yield_now();
+    for rig in Rig::both() {
+        let sender = rig.sender();
+        let crowd = CROWD + 1;
+        thread::scope(|scope| {
+            let rig = &rig;
+            let mut takers = Vec::new();
+            for index in 0..crowd {
+                takers.push(scope.spawn(move || rig.take(index, LONG)));
+                let waits =
+                    |counters: DriverCounters| counters.caller_waits + counters.follower_waits;
+                while waits(rig.engine().counters()) <= index as u64 {
+                    thread::yield_now();
+                }
             }
-        }
-        let takeovers = rig.engine().counters().takeovers;
-        // The first leads, gets its own, and leaves a crowd behind.
-        for (index, taker) in takers.into_iter().enumerate() {
-            sender.send(&[index as u8]).unwrap();
-            assert_eq!(taker.join().unwrap(), Some(()));
-        }
-        let counters = rig.engine().counters();
-        assert!(counters.takeovers > takeovers);
-        assert_eq!(counters.caller_waits, 1, "nobody else had to lead");
-    });
-    // A caller alone leads as before.
-    let leads = rig.engine().counters().caller_waits;
-    assert_eq!(rig.take(0, SHORT), None);
-    assert_eq!(rig.engine().counters().caller_waits, leads + 1);
+            let takeovers = rig.engine().counters().takeovers;
+            // The first leads, gets its own, and leaves a crowd behind.
+            for (index, taker) in takers.into_iter().enumerate() {
+                sender.send(&[index as u8]).unwrap();
+                assert_eq!(taker.join().unwrap(), Some(()));
+            }
+            let counters = rig.engine().counters();
+            assert!(counters.takeovers > takeovers);
+            assert_eq!(counters.caller_waits, 1, "nobody else had to lead");
+        });
+        // A caller alone leads as before.
+        let leads = rig.engine().counters().caller_waits;
+        assert_eq!(rig.take(0, SHORT), None);
+        assert_eq!(rig.engine().counters().caller_waits, leads + 1);
+    }
 }
 
 #[test]
 fn nothing_is_lost_when_many_threads_wait_and_leave() {
     const ROUNDS: usize = 300;
-    let rig = Rig::new();
-    let barrier = Barrier::new(BOXES);
-    let done = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for index in 0..BOXES {
-            let (rig, barrier, done) = (&rig, &barrier, &done);
-            scope.spawn(move || {
-                let sender = rig.sender();
-                barrier.wait();
-                for round in 0..ROUNDS {
-                    // To the neighbour's box, and from one's own.
-                    sender.send(&[((index + 1) % BOXES) as u8]).unwrap();
-                    let timeout = if round % 7 == 0 { Duration::from_micros(50) } else { LONG };
-                    while rig.take(index, timeout).is_none() {
-                        assert!(timeout < LONG, "box {index}, round {round}");
+    for rig in Rig::both() {
+        let barrier = Barrier::new(BOXES);
+        let done = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for index in 0..BOXES {
+                let (rig, barrier, done) = (&rig, &barrier, &done);
+                scope.spawn(move || {
+                    let sender = rig.sender();
+                    barrier.wait();
+                    for round in 0..ROUNDS {
+                        // To the neighbour's box, and from one's own.
+                        sender.send(&[((index + 1) % BOXES) as u8]).unwrap();
+                        let timeout = if round % 7 == 0 { Duration::from_micros(50) } else { LONG };
+                        while rig.take(index, timeout).is_none() {
+                            assert!(timeout < LONG, "box {index}, round {round}");
+                        }
                     }
-                }
-                done.fetch_add(1, Ordering::Relaxed);
-            });
-        }
-    });
-    assert_eq!(done.load(Ordering::Relaxed), BOXES);
+                    done.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        assert_eq!(done.load(Ordering::Relaxed), BOXES);
+    }
 }
 
 #[test]
 fn the_background_thread_answers_when_nobody_is_in_a_call() {
-    let rig = Rig::new();
-    let sender = rig.sender();
-    for pause in [0, 1, 3, 30] {
-        assert_eq!(rig.take(0, Duration::from_millis(2)), None);
-        thread::sleep(Duration::from_millis(pause));
-        let start = rig.engine().now();
-        sender.send(&[1]).unwrap();
-        sender.recv(&mut [0]).unwrap();
-        let waited = rig.engine().now().saturating_since(start);
-        assert!(waited < LONG / 10, "{waited:?} after a pause of {pause} ms");
+    for rig in Rig::both() {
+        let sender = rig.sender();
+        for pause in [0, 1, 3, 30] {
+            assert_eq!(rig.take(0, Duration::from_millis(2)), None);
+            thread::sleep(Duration::from_millis(pause));
+            let start = rig.engine().now();
+            sender.send(&[1]).unwrap();
+            sender.recv(&mut [0]).unwrap();
+            let waited = rig.engine().now().saturating_since(start);
+            assert!(waited < LONG / 10, "{waited:?} after a pause of {pause} ms");
+        }
     }
 }
 
 #[test]
 fn an_idle_engine_never_wakes() {
-    let rig = Rig::new();
-    thread::sleep(SHORT);
-    let wakeups = rig.engine().counters().wakeups;
-    thread::sleep(SHORT * 5);
-    assert_eq!(rig.engine().counters().wakeups, wakeups, "nobody in a call");
-    thread::scope(|scope| {
-        scope.spawn(|| rig.take(0, LONG));
+    for rig in Rig::both() {
         thread::sleep(SHORT);
         let wakeups = rig.engine().counters().wakeups;
         thread::sleep(SHORT * 5);
-        assert_eq!(rig.engine().counters().wakeups, wakeups, "a caller waiting");
-        rig.sender().send(&[0]).unwrap();
-    });
+        assert_eq!(rig.engine().counters().wakeups, wakeups, "nobody in a call");
+        thread::scope(|scope| {
+            scope.spawn(|| rig.take(0, LONG));
+            thread::sleep(SHORT);
+            let wakeups = rig.engine().counters().wakeups;
+            thread::sleep(SHORT * 5);
+            assert_eq!(rig.engine().counters().wakeups, wakeups, "a caller waiting");
+            rig.sender().send(&[0]).unwrap();
+        });
+    }
 }
 
 #[test]
 fn a_busy_caller_does_not_wake_the_background_thread_each_time() {
     const ROUNDS: u64 = 2_000;
-    let rig = Rig::new();
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let addr = peer.local_addr().unwrap();
-    let answering = thread::spawn(move || {
-        let mut datagram = [0];
+    for rig in Rig::both() {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let addr = peer.local_addr().unwrap();
+        let answering = thread::spawn(move || {
+            let mut datagram = [0];
+            for _ in 0..ROUNDS {
+                let (_, from) = peer.recv_from(&mut datagram).unwrap();
+                peer.send_to(&datagram, from).unwrap();
+                // The boxes acknowledge.
+                peer.recv_from(&mut datagram).unwrap();
+            }
+        });
+        let before = rig.engine().counters();
         for _ in 0..ROUNDS {
-            let (_, from) = peer.recv_from(&mut datagram).unwrap();
-            peer.send_to(&datagram, from).unwrap();
-            // The boxes acknowledge.
-            peer.recv_from(&mut datagram).unwrap();
+            rig.engine().call(|charge, _, _| charge.socket.as_std().send_to(&[5], addr).unwrap());
+            assert_eq!(rig.take(5, LONG), Some(()));
         }
-    });
-    let before = rig.engine().counters();
-    for _ in 0..ROUNDS {
-        rig.engine().call(|charge, _, _| charge.socket.send_to(&[5], addr).unwrap());
-        assert_eq!(rig.take(5, LONG), Some(()));
+        let after = rig.engine().counters();
+        answering.join().unwrap();
+        // On a machine with other work some rounds take longer than the grace.
+        let background =
+            (after.wakeups - before.wakeups) - (after.caller_waits - before.caller_waits);
+        assert!(background < ROUNDS / 4, "{background} wake-ups in {ROUNDS} rounds");
     }
-    let after = rig.engine().counters();
-    answering.join().unwrap();
-    // On a machine with other work some rounds take longer than the grace.
-    let background = (after.wakeups - before.wakeups) - (after.caller_waits - before.caller_waits);
-    assert!(background < ROUNDS / 4, "{background} wake-ups in {ROUNDS} rounds");
 }
 
 #[test]
 fn a_deadline_made_earlier_interrupts_whoever_leads() {
-    let rig = Rig::new();
-    let check = |rig: &Rig, who: &str| {
-        let due = rig.engine().call(|charge, now, _| *charge.deadline.insert(now + SHORT));
-        let expired = loop {
-            thread::sleep(SHORT / 10);
-            if let Some(at) = rig.engine().look(|charge| charge.expired_at.take()) {
-                break at;
-            }
-            assert!(rig.engine().now() < due + LONG, "{who} leading: never");
+    for rig in Rig::both() {
+        let check = |rig: &Rig, who: &str| {
+            let due = rig.engine().call(|charge, now, _| *charge.deadline.insert(now + SHORT));
+            let expired = loop {
+                thread::sleep(SHORT / 10);
+                if let Some(at) = rig.engine().look(|charge| charge.expired_at.take()) {
+                    break at;
+                }
+                assert!(rig.engine().now() < due + LONG, "{who} leading: never");
+            };
+            let late = expired.saturating_since(due);
+            assert!(expired >= due && late < LONG / 10, "{who} leading: {late:?} late");
         };
-        let late = expired.saturating_since(due);
-        assert!(expired >= due && late < LONG / 10, "{who} leading: {late:?} late");
-    };
-    thread::sleep(SHORT);
-    check(&rig, "background thread");
-    thread::scope(|scope| {
-        scope.spawn(|| rig.take(0, LONG));
         thread::sleep(SHORT);
-        check(&rig, "caller");
-        rig.sender().send(&[0]).unwrap();
-    });
+        check(&rig, "background thread");
+        thread::scope(|scope| {
+            scope.spawn(|| rig.take(0, LONG));
+            thread::sleep(SHORT);
+            check(&rig, "caller");
+            rig.sender().send(&[0]).unwrap();
+        });
+    }
 }
 
 #[test]
 fn whoever_leads_waits_for_writability_when_that_is_wanted() {
-    let rig = Rig::new();
-    let check = |who: &str| {
-        rig.engine().call(|charge, _, _| charge.wants_write = true);
-        let start = rig.engine().now();
-        while rig.engine().look(|charge| charge.wants_write) {
-            assert!(rig.engine().now() < start + LONG, "{who} leading");
-            thread::sleep(SHORT / 10);
-        }
-    };
-    thread::sleep(SHORT);
-    check("background thread");
-    thread::scope(|scope| {
-        scope.spawn(|| rig.take(0, LONG));
+    for rig in Rig::both() {
+        let check = |who: &str| {
+            rig.engine().call(|charge, _, _| charge.wants_write = true);
+            let start = rig.engine().now();
+            while rig.engine().look(|charge| charge.wants_write) {
+                assert!(rig.engine().now() < start + LONG, "{who} leading");
+                thread::sleep(SHORT / 10);
+            }
+        };
         thread::sleep(SHORT);
-        check("caller");
-        rig.sender().send(&[0]).unwrap();
-    });
+        check("background thread");
+        thread::scope(|scope| {
+            scope.spawn(|| rig.take(0, LONG));
+            thread::sleep(SHORT);
+            check("caller");
+            rig.sender().send(&[0]).unwrap();
+        });
+    }
 }
 
 #[test]
 fn what_others_do_reaches_a_caller_who_leads() {
-    let rig = Rig::new();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            thread::sleep(SHORT);
-            rig.engine().call(|charge, _, signals| {
-                charge.boxes[2] = 1;
-                charge.waiting[2].iter().for_each(|ticket| signals.wake(*ticket));
+    for rig in Rig::both() {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(SHORT);
+                rig.engine().call(|charge, _, signals| {
+                    charge.boxes[2] = 1;
+                    charge.waiting[2].iter().for_each(|ticket| signals.wake(*ticket));
+                });
             });
+            assert_eq!(rig.take(2, LONG), Some(()));
+            assert!(rig.engine().now() < Instant::ZERO + LONG);
         });
-        assert_eq!(rig.take(2, LONG), Some(()));
-        assert!(rig.engine().now() < Instant::ZERO + LONG);
-    });
+    }
 }
 
 #[test]
 fn a_hook_is_called_with_no_lock_held() {
-    let rig = Rig::new();
-    let called = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&called);
-    let weak = Arc::downgrade(rig.background.engine());
-    let hook = Hook::new(move |ready| {
-        assert_eq!(ready, Ready::READABLE);
-        weak.upgrade().unwrap().look(|_| ());
-        counter.fetch_add(1, Ordering::Relaxed);
-    });
-    rig.engine().call(|_, _, signals| signals.call(&hook, Ready::READABLE));
-    assert_eq!(called.load(Ordering::Relaxed), 1);
+    for rig in Rig::both() {
+        let called = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&called);
+        let weak = Arc::downgrade(rig.background.engine());
+        let hook = Hook::new(move |ready| {
+            assert_eq!(ready, Ready::READABLE);
+            weak.upgrade().unwrap().look(|_| ());
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        rig.engine().call(|_, _, signals| signals.call(&hook, Ready::READABLE));
+        assert_eq!(called.load(Ordering::Relaxed), 1);
+    }
 }
