@@ -129,7 +129,7 @@ fn instructions(kind: Kind) -> Result<f64, Box<dyn core::error::Error>> {
     };
     let (short, long) = (count("20000")?, count("60000")?);
     let instructions = long.total() as f64 - short.total() as f64;
-    Ok(instructions / (long.segments - short.segments) as f64)
+    Ok(instructions / (long.count - short.count) as f64)
 }
 
 /// An endpoint that is flooded.

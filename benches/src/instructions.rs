@@ -1,6 +1,7 @@
-//! `tou-bench instructions`: instructions for one data segment.
+//! `tou-bench instructions`: instructions for one data segment, or for one small
+//! request and its answer.
 //!
-//! Counted by callgrind as the difference of a large and a small transfer, so
+//! Counted by callgrind as the difference of a large and a small run, so
 //! that starting up cancels out. Unlike time, the number is the same on a busy
 //! machine and on an idle one.
 
@@ -23,6 +24,10 @@ pub(crate) struct Args {
     /// Read by copying.
     #[arg(long)]
     copy: bool,
+    /// Count requests of 64 octets, each answered with as many, instead of bulk
+    /// data.
+    #[arg(long, conflicts_with_all = ["large", "small", "copy"])]
+    rounds: bool,
     /// How many functions to list.
     #[arg(long, default_value_t = 25)]
     top: usize,
@@ -39,18 +44,23 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn count(args: &Args) -> Result<(), Box<dyn Error>> {
-    let transfer = |mib: u64| {
-        let mib = mib.to_string();
-        let mut command = vec!["memory", "--count-only", "--mib", &mib];
-        command.extend(args.copy.then_some("--copy"));
-        Profile::take(&command)
+    let (large, small, unit) = if args.rounds {
+        let play = |rounds| Profile::take(&["rounds", "--count-only", "--rounds", rounds]);
+        (play("12000")?, play("2000")?, "a side and round")
+    } else {
+        let transfer = |mib: u64| {
+            let mib = mib.to_string();
+            let mut command = vec!["memory", "--count-only", "--mib", &mib];
+            command.extend(args.copy.then_some("--copy"));
+            Profile::take(&command)
+        };
+        (transfer(args.large)?, transfer(args.small)?, "a data segment, both ends")
     };
-    let (large, small) = (transfer(args.large)?, transfer(args.small)?);
-    let segments = large.segments - small.segments;
-    if segments == 0 {
-        return Err("the large transfer is no larger than the small one".into());
+    let count = large.count - small.count;
+    if count == 0 {
+        return Err("the large run is no larger than the small one".into());
     }
-    let each = |instructions: i64| instructions as f64 / segments as f64;
+    let each = |instructions: i64| instructions as f64 / count as f64;
     let mut functions: Vec<(String, i64)> = large
         .functions
         .iter()
@@ -64,7 +74,7 @@ fn count(args: &Args) -> Result<(), Box<dyn Error>> {
     let sum = |kind| -> i64 {
         functions.iter().filter(|(name, _)| Kind::of(name) == kind).map(|(_, count)| count).sum()
     };
-    println!("{:.0} instructions a data segment, both ends ({segments} segments)", each(total));
+    println!("{:.0} instructions {unit} ({count} of them)", each(total));
     for (kind, name) in
         [(Kind::Copy, "memcpy"), (Kind::Allocation, "malloc"), (Kind::Protocol, "protocol")]
     {
@@ -77,16 +87,15 @@ fn count(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What something took: segments, and instructions by function.
+/// What something took: instructions by function, for so many segments or rounds.
 #[derive(Debug)]
 pub(crate) struct Profile {
-    pub(crate) segments: u64,
+    pub(crate) count: u64,
     functions: BTreeMap<String, u64>,
 }
 
 impl Profile {
-    /// Runs this program with these arguments, with which it prints how many
-    /// segments there were.
+    /// Runs this program with these arguments, with which it prints the count.
     pub(crate) fn take(args: &[&str]) -> Result<Self, Box<dyn Error>> {
         if Command::new("valgrind").arg("--version").output().is_err() {
             return Err("VALGRIND IS MISSING: nothing was counted (apt install valgrind)".into());
@@ -105,10 +114,10 @@ impl Profile {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
         }
-        let segments = String::from_utf8(output.stdout)?.trim().parse()?;
+        let count = String::from_utf8(output.stdout)?.trim().parse()?;
         let functions = parse(&fs::read_to_string(&file)?);
         remove(&file);
-        Ok(Self { segments, functions })
+        Ok(Self { count, functions })
     }
 
     /// Instructions in all.

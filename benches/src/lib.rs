@@ -5,3 +5,4 @@
 
 pub mod alloc;
 pub mod bulk;
+pub mod echo;

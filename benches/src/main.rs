@@ -8,6 +8,7 @@ mod many;
 mod memory;
 mod paths;
 mod peers;
+mod rounds;
 
 use std::process::ExitCode;
 
@@ -30,8 +31,9 @@ enum Command {
     Flood(flood::Args),
     /// Time for one data segment through both ends, in memory.
     Memory(memory::Args),
-    /// Instructions for one data segment through both ends, in memory
-    /// (needs valgrind).
+    /// Time for a small request and its answer, for each side, in memory.
+    Rounds(rounds::Args),
+    /// Instructions for what `memory` or `rounds` times (needs valgrind).
     Instructions(instructions::Args),
     /// Time for one short connection, in memory, with TIME-WAIT full.
     Connects(connects::Args),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     match Args::parse().command {
         Command::Flood(args) => flood::run(&args),
         Command::Memory(args) => memory::run(&args),
+        Command::Rounds(args) => rounds::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Connects(args) => connects::run(&args),
         Command::Hostile(args) => hostile::run(&args),

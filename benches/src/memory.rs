@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// The result, and how many nanoseconds it took.
 #[expect(clippy::disallowed_methods, reason = "measuring is what this is for")]
-fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let start = Instant::now();
     let result = work();
     (result, start.elapsed().as_secs_f64() * 1e9)
