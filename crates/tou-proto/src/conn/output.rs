@@ -24,6 +24,8 @@ pub struct Filled {
     pub segments: usize,
     /// Octets from the start of one to the next, head- and tailroom included.
     pub stride: usize,
+    /// There may be more to send now. If not, asking again at once is needless.
+    pub may_have_more: bool,
 }
 
 /// A segment about to be emitted.
@@ -56,11 +58,16 @@ impl Connection {
         let mut segments = 0;
         let mut size = 0;
         let mut batch = Batch::New;
-        while let Decision::Send(plan) = self.schedule_in(now, batch) {
+        let may_have_more = loop {
+            let plan = match self.schedule_in(now, batch) {
+                Decision::Send(plan) => plan,
+                Decision::WaitUntil(_) => break true,
+                Decision::Idle => break false,
+            };
             let built = self.build(now, &plan);
             let len = built.len();
             if segments > 0 && (len > size || !buf.has_room(segments, len)) {
-                break;
+                break true;
             }
             self.emit(&built, buf.push(len));
             self.on_emitted(now, &plan, &built);
@@ -69,9 +76,9 @@ impl Connection {
             if segments == 1 {
                 size = len;
             } else if len < size {
-                break;
+                break true;
             }
-        }
+        };
         if segments == 0 {
             return None;
         }
@@ -80,7 +87,8 @@ impl Connection {
         }
         self.counters.segments_limited += u64::from(self.has_sent_enough() && self.unsent() > 0);
         self.settle(now);
-        Some(Filled { segments, stride: buf.headroom() + size + buf.tailroom() })
+        let stride = buf.headroom() + size + buf.tailroom();
+        Some(Filled { segments, stride, may_have_more })
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something to send.

@@ -96,6 +96,16 @@ impl Connection {
         if self.owner == Owner::Held { happened } else { Happenings::default() }
     }
 
+    /// Whether [`take_happenings`](Self::take_happenings) has anything to tell.
+    pub(crate) fn has_happenings(&self) -> bool {
+        self.interest.happened != Happenings::default()
+    }
+
+    /// What it would tell, for who takes one thing after the other.
+    pub(crate) fn happenings_mut(&mut self) -> &mut Happenings {
+        &mut self.interest.happened
+    }
+
     /// The user has learnt by other means that the connection is established.
     pub(crate) fn forget_connected(&mut self) {
         self.interest.happened.connected = false;

@@ -6,6 +6,7 @@ use crate::machine::{Ecn, Transmit, TransmitBuf};
 use crate::time::Instant;
 
 use super::Endpoint;
+use super::reset::StrayReply;
 
 /// A line shorter than this is not worth sweeping.
 const SWEEP_AT_LEAST: usize = 32;
@@ -13,6 +14,8 @@ const SWEEP_AT_LEAST: usize = 32;
 impl Endpoint {
     /// The connection, which is not in the line, goes to its end.
     pub(super) fn stand_in_line(&mut self, id: ConnId) {
+        let Some(entry) = self.slots.get_mut(id.slot) else { return };
+        entry.is_ready = true;
         // Connections come and go also while nothing can be sent.
         if self.ready.len() > 2 * (self.slots.len() + SWEEP_AT_LEAST) {
             let slots = &self.slots;
@@ -23,18 +26,10 @@ impl Endpoint {
 
     /// Fills `buf` with the next batch.
     pub(super) fn next_batch(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
-        if let Some(reply) = self.strays.pop().or_else(|| self.next_syn_ack(now)) {
-            buf.clear();
-            let len = reply.header.encoded_len();
-            let checksum = self.config.fields.checksum;
-            reply.header.emit(checksum, buf.push(len));
-            return Some(Transmit {
-                peer: reply.peer,
-                local_ip: reply.local_ip,
-                ecn: Ecn::NotEct,
-                stride: buf.data().len(),
-                segments: 1,
-            });
+        if self.has_replies()
+            && let Some(reply) = self.strays.pop().or_else(|| self.next_syn_ack(now))
+        {
+            return Some(self.emit_reply(&reply, buf));
         }
         while let Some(id) = self.ready.pop_front() {
             let slot = id.slot;
@@ -44,7 +39,9 @@ impl Endpoint {
             entry.is_ready = false;
             entry.conn.set_free_memory(self.memory.free());
             let path = self.paths.in_slot(entry.peer.slot);
-            let transmit = entry.conn.poll_transmit(now, buf).zip(path).map(|(filled, path)| {
+            let filled = entry.conn.poll_transmit(now, buf);
+            let may_have_more = filled.is_some_and(|filled| filled.may_have_more);
+            let transmit = filled.zip(path).map(|(filled, path)| {
                 path.sent_at = now;
                 Transmit {
                     peer: path.addr,
@@ -56,11 +53,28 @@ impl Endpoint {
             });
             // Whoever has more goes to the end of the line; whoever has said its
             // last word is gone, and perhaps its path.
-            self.settle(now, slot);
+            self.settle_sender(now, slot, may_have_more);
             if transmit.is_some() {
                 return transmit;
             }
         }
         None
+    }
+
+    fn has_replies(&self) -> bool {
+        !self.strays.is_empty() || self.syn_cache.has_due()
+    }
+
+    fn emit_reply(&self, reply: &StrayReply, buf: &mut TransmitBuf) -> Transmit {
+        buf.clear();
+        let len = reply.header.encoded_len();
+        reply.header.emit(self.config.fields.checksum, buf.push(len));
+        Transmit {
+            peer: reply.peer,
+            local_ip: reply.local_ip,
+            ecn: Ecn::NotEct,
+            stride: buf.data().len(),
+            segments: 1,
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! What the owner of the endpoint has yet to be told.
 //!
-//! Each connection stands in the queue at most once, with everything that has
-//! happened to it since, so that an owner who does not look costs nothing.
+//! What happened to a connection is kept with the connection, which stands in
+//! the queue at most once, so that an owner who does not look costs nothing.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use core::mem;
 
-use crate::conn::Happenings;
-use crate::error::ConnectionError;
+use crate::conn::Connection;
 use crate::event::Event;
 use crate::id::{ConnId, ListenerId};
+
+use super::slots::Slots;
 
 /// A queue shorter than this is not worth sweeping.
 const SWEEP_AT_LEAST: usize = 32;
@@ -17,7 +19,8 @@ const SWEEP_AT_LEAST: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Events {
     queue: VecDeque<Subject>,
-    pending: BTreeMap<ConnId, Pending>,
+    /// How many in the queue are connections that their owners have given up.
+    forgotten: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,131 +29,165 @@ enum Subject {
     Connection(ConnId),
 }
 
-#[derive(Debug, Default)]
-struct Pending {
-    happened: Happenings,
-    error: Option<ConnectionError>,
-}
-
 impl Events {
     /// A listener's queue is no longer empty.
     pub(super) fn incoming(&mut self, listener: ListenerId) {
         self.queue.push_back(Subject::Listener(listener));
     }
 
-    /// Something happened to a connection.
-    pub(super) fn add(&mut self, conn: ConnId, new: Happenings, error: Option<ConnectionError>) {
-        if new == Happenings::default() {
-            return;
-        }
-        let queue = &mut self.queue;
-        let pending = self.pending.entry(conn).or_insert_with(|| {
-            queue.push_back(Subject::Connection(conn));
-            Pending::default()
-        });
-        let happened = &mut pending.happened;
-        happened.connected |= new.connected;
-        happened.readable |= new.readable;
-        happened.writable |= new.writable;
-        happened.urgent |= new.urgent;
-        happened.stalled |= new.stalled;
-        happened.closed |= new.closed;
-        pending.error = error;
+    /// Something happened to a connection that is not in the queue.
+    pub(super) fn announce(&mut self, conn: ConnId) {
+        self.queue.push_back(Subject::Connection(conn));
     }
 
-    /// A connection's owner has given it up.
-    pub(super) fn forget(&mut self, conn: ConnId) {
-        // The queue still names it, and nothing is pending when its turn comes;
-        // it is swept when most of what it names is gone.
-        if self.pending.remove(&conn).is_some()
-            && self.queue.len() > 2 * (self.pending.len() + SWEEP_AT_LEAST)
-        {
-            let pending = &self.pending;
+    /// The owner of a connection has given it up, which stood in the queue if it
+    /// `was_announced`.
+    pub(super) fn forget(&mut self, was_announced: bool, slots: &Slots) {
+        self.forgotten += usize::from(was_announced);
+        // The queue still names it, and nobody is found when its turn comes; it is
+        // swept when most of what it names is gone.
+        if self.forgotten > SWEEP_AT_LEAST + self.queue.len() / 2 {
+            self.forgotten = 0;
             self.queue.retain(|subject| match subject {
                 Subject::Listener(_) => true,
-                Subject::Connection(id) => pending.contains_key(id),
+                Subject::Connection(id) => slots.find(*id).is_some(),
             });
         }
     }
 
     /// The next event.
-    pub(super) fn pop(&mut self) -> Option<Event> {
+    pub(super) fn pop(&mut self, slots: &mut Slots) -> Option<Event> {
         loop {
-            match *self.queue.front()? {
+            let id = match *self.queue.front()? {
+                Subject::Connection(id) => id,
                 Subject::Listener(listener) => {
                     self.queue.pop_front();
                     return Some(Event::Incoming(listener));
                 }
-                Subject::Connection(conn) => match self.pop_of(conn) {
-                    Some(event) => return Some(event),
-                    None => self.queue.pop_front(),
-                },
             };
+            let Some(slot) = slots.find_mut(id) else {
+                self.queue.pop_front();
+                self.forgotten = self.forgotten.saturating_sub(1);
+                continue;
+            };
+            let event = next_of(id, &mut slot.conn);
+            if !slot.conn.has_happenings() {
+                slot.is_announced = false;
+                self.queue.pop_front();
+            }
+            if event.is_some() {
+                return event;
+            }
         }
     }
+}
 
-    /// The next event of the connection at the front of the queue.
-    fn pop_of(&mut self, conn: ConnId) -> Option<Event> {
-        let pending = self.pending.get_mut(&conn)?;
-        let happened = &mut pending.happened;
-        let event = if core::mem::take(&mut happened.connected) {
-            Event::Connected(conn)
-        } else if core::mem::take(&mut happened.urgent) {
-            Event::Urgent(conn)
-        } else if core::mem::take(&mut happened.readable) {
-            Event::Readable(conn)
-        } else if core::mem::take(&mut happened.writable) {
-            Event::Writable(conn)
-        } else if core::mem::take(&mut happened.stalled) {
-            Event::Stalled(conn)
-        } else {
-            happened.closed = false;
-            Event::Closed(conn, pending.error)
-        };
-        if *happened == Happenings::default() {
-            self.pending.remove(&conn);
-            self.queue.pop_front();
-        }
-        Some(event)
-    }
+/// The next event of one connection.
+fn next_of(id: ConnId, conn: &mut Connection) -> Option<Event> {
+    let error = conn.error();
+    let happened = conn.happenings_mut();
+    Some(if mem::take(&mut happened.connected) {
+        Event::Connected(id)
+    } else if mem::take(&mut happened.urgent) {
+        Event::Urgent(id)
+    } else if mem::take(&mut happened.readable) {
+        Event::Readable(id)
+    } else if mem::take(&mut happened.writable) {
+        Event::Writable(id)
+    } else if mem::take(&mut happened.stalled) {
+        Event::Stalled(id)
+    } else if mem::take(&mut happened.closed) {
+        Event::Closed(id, error)
+    } else {
+        return None;
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConnectionConfig;
+    use crate::conn::{Happenings, OpenParams};
+    use crate::endpoint::demux::Key;
+    use crate::endpoint::slots::Stage;
+    use crate::id::{PeerId, Port};
+    use crate::seq::SeqNumber;
+    use crate::time::Instant;
+    use crate::wire::Checksum;
+
+    fn connection(slots: &mut Slots) -> ConnId {
+        let port = Port::new(1).unwrap();
+        let params = OpenParams {
+            config: ConnectionConfig::default().into(),
+            checksum: Checksum::Carrier,
+            local_port: port,
+            peer_port: port,
+            isn: SeqNumber::new(1),
+            timestamp_offset: 0,
+            mss: 1_000,
+            default_mss: 536,
+        };
+        let conn = Connection::connect(Instant::ZERO, params);
+        let peer = PeerId { slot: 0, generation: 0 };
+        let key = Key { peer, peer_port: port, local_port: port };
+        slots.insert(Box::new(conn), key, Stage::User, false)
+    }
+
+    fn happen(events: &mut Events, slots: &mut Slots, id: ConnId, what: Happenings) {
+        let slot = slots.find_mut(id).unwrap();
+        let happened = slot.conn.happenings_mut();
+        happened.readable |= what.readable;
+        happened.closed |= what.closed;
+        if slot.has_news() {
+            slot.is_announced = true;
+            events.announce(id);
+        }
+    }
+
+    fn give_up(events: &mut Events, slots: &mut Slots, id: ConnId) {
+        let slot = slots.remove(id.slot).unwrap();
+        events.forget(slot.is_announced, slots);
+    }
+
+    const READABLE: Happenings = Happenings {
+        connected: false,
+        readable: true,
+        writable: false,
+        urgent: false,
+        stalled: false,
+        closed: false,
+    };
 
     #[test]
     fn a_connection_stands_in_the_queue_once() {
-        let mut events = Events::default();
-        let conn = ConnId { slot: 1, generation: 1 };
-        let other = ConnId { slot: 2, generation: 2 };
-        let readable = Happenings { readable: true, ..Happenings::default() };
-        let closed = Happenings { closed: true, ..Happenings::default() };
-        events.add(conn, readable, None);
-        events.add(other, readable, None);
-        events.add(conn, readable, None);
-        events.add(conn, closed, Some(ConnectionError::Reset));
-        events.forget(other);
-        assert_eq!(events.pop(), Some(Event::Readable(conn)));
-        assert_eq!(events.pop(), Some(Event::Closed(conn, Some(ConnectionError::Reset))));
-        assert_eq!(events.pop(), None);
+        let (mut events, mut slots) = (Events::default(), Slots::default());
+        let (conn, other) = (connection(&mut slots), connection(&mut slots));
+        happen(&mut events, &mut slots, conn, READABLE);
+        happen(&mut events, &mut slots, other, READABLE);
+        happen(&mut events, &mut slots, conn, READABLE);
+        happen(&mut events, &mut slots, conn, Happenings { closed: true, ..READABLE });
+        give_up(&mut events, &mut slots, other);
+        assert_eq!(events.pop(&mut slots), Some(Event::Readable(conn)));
+        assert_eq!(events.pop(&mut slots), Some(Event::Closed(conn, None)));
+        assert_eq!(events.pop(&mut slots), None);
+        happen(&mut events, &mut slots, conn, READABLE);
+        assert_eq!(events.pop(&mut slots), Some(Event::Readable(conn)));
     }
 
     #[test]
     fn an_owner_who_never_looks_leaves_no_queue_behind() {
-        let mut events = Events::default();
-        let readable = Happenings { readable: true, ..Happenings::default() };
-        let held = ConnId { slot: 0, generation: 0 };
-        events.add(held, readable, None);
+        let (mut events, mut slots) = (Events::default(), Slots::default());
+        let held = connection(&mut slots);
+        happen(&mut events, &mut slots, held, READABLE);
         let mut longest = 0;
-        for generation in 1..10_000 {
-            let conn = ConnId { slot: 1, generation };
-            events.add(conn, readable, None);
-            events.forget(conn);
+        for _ in 1..10_000 {
+            let conn = connection(&mut slots);
+            happen(&mut events, &mut slots, conn, READABLE);
+            give_up(&mut events, &mut slots, conn);
             longest = longest.max(events.queue.len());
         }
         assert!(longest <= 2 * (SWEEP_AT_LEAST + 2), "{longest}");
-        assert_eq!(events.pop(), Some(Event::Readable(held)));
-        assert_eq!(events.pop(), None);
+        assert_eq!(events.pop(&mut slots), Some(Event::Readable(held)));
+        assert_eq!(events.pop(&mut slots), None);
     }
 }

@@ -68,6 +68,7 @@ impl Endpoint {
                 self.end_of_run(now, run.slot, batch, run.kept);
             }
             if let Some(slot) = self.find_connection(now, &seg) {
+                self.last_receiver = slot;
                 let kept = self.input_connection(now, slot, &seg);
                 current = Some(Run { ports, slot, kept });
             }
@@ -79,6 +80,9 @@ impl Endpoint {
 
     /// The connection that `seg` is for, or makes. What is for none is answered.
     fn find_connection(&mut self, now: Instant, seg: &Incoming<'_>) -> Option<u32> {
+        if self.is_for(self.last_receiver, seg) {
+            return Some(self.last_receiver);
+        }
         let peer = self.paths.find(seg.batch.peer);
         let target = peer.and_then(|peer| self.demux.find(&key(peer, &seg.header)));
         match target {
@@ -96,6 +100,15 @@ impl Endpoint {
                 }
             },
         }
+    }
+
+    /// What looking for the connection would find: it is the one in `slot`.
+    fn is_for(&self, slot: u32, seg: &Incoming<'_>) -> bool {
+        let Some(entry) = self.slots.get(slot) else { return false };
+        entry.is_keyed
+            && entry.peer_port == seg.header.src_port
+            && entry.local_port == seg.header.dst_port
+            && self.paths.get(entry.peer).is_some_and(|path| path.addr == seg.batch.peer)
     }
 
     fn parse<'a>(&mut self, batch: &'a ReceivedBatch, range: Range<usize>) -> Option<Incoming<'a>> {

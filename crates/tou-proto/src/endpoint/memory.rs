@@ -26,8 +26,9 @@ impl Memory {
         self.charged
     }
 
-    /// Somebody who was charged `before` takes `now`.
-    pub(super) fn recharge(&mut self, before: u64, now: u64) {
+    /// Somebody who was `charged` so much takes `now`.
+    pub(super) fn recharge(&mut self, charged: &mut u64, now: u64) {
+        let before = core::mem::replace(charged, now);
         self.charged = self.charged.saturating_sub(before).saturating_add(now);
     }
 }

@@ -103,6 +103,9 @@ pub struct Endpoint {
     strays: StrayReplies,
     deadlines: Deadlines,
     path_keepalives: PathKeepalives,
+    /// The slot of the connection that last received something: most segments are
+    /// for the same one as those before them.
+    last_receiver: u32,
     /// Connections that may have something to send, in turn. It may name some
     /// that are gone.
     ready: VecDeque<ConnId>,
@@ -132,6 +135,7 @@ impl Endpoint {
             strays: StrayReplies::new(fields.stray_replies_per_second, &secret),
             deadlines: Deadlines::default(),
             path_keepalives: PathKeepalives::new(fields.path_keepalive),
+            last_receiver: 0,
             ready: VecDeque::new(),
             events: Events::default(),
             counters: EndpointCounters::default(),
@@ -266,8 +270,8 @@ impl DatagramMachine for Endpoint {
         let connection = self.next_connection_deadline();
         let half_open = self.syn_cache.next_deadline();
         let time_wait = self.time_waits.next_expiry();
-        let path = self.next_path_deadline();
-        earlier(earlier(connection, half_open), earlier(time_wait, path))
+        let first = earlier(earlier(connection, half_open), time_wait);
+        earlier(first, self.next_path_deadline(first))
     }
 
     fn handle_timeout(&mut self, now: Instant) {

@@ -46,7 +46,7 @@ impl Endpoint {
     pub(super) fn settle_speaker(&mut self, now: Instant, slot: u32) {
         let Some(silence) = self.path_keepalives.silence else { return };
         let Some(entry) = self.slots.get_mut(slot).filter(|entry| entry.keeps_path) else { return };
-        let can_speak = entry.is_keyed && entry.conn.state().is_synchronized();
+        let can_speak = entry.can_speak();
         if can_speak == entry.is_speaker {
             return;
         }
@@ -67,11 +67,14 @@ impl Endpoint {
         }
     }
 
-    /// When the first path needs something.
-    pub(super) fn next_path_deadline(&mut self) -> Option<Instant> {
+    /// When the first path needs something, if that is before `bound`.
+    pub(super) fn next_path_deadline(&mut self, bound: Option<Instant>) -> Option<Instant> {
         let silence = self.path_keepalives.silence?;
         loop {
             let (at, slot) = self.path_keepalives.deadlines.first()?;
+            if bound.is_some_and(|bound| bound <= at) {
+                return None;
+            }
             let actual = self.paths.in_slot(slot).map(|path| path.sent_at + silence);
             if actual.is_some_and(|actual| actual <= at) {
                 return Some(at);
@@ -84,7 +87,7 @@ impl Endpoint {
     /// Lets the paths that have been silent for too long say something.
     pub(super) fn keep_paths_open(&mut self, now: Instant) {
         let Some(silence) = self.path_keepalives.silence else { return };
-        while self.next_path_deadline().is_some_and(|at| at <= now) {
+        while self.next_path_deadline(None).is_some_and(|at| at <= now) {
             let Some((_, path_slot)) = self.path_keepalives.deadlines.first() else { return };
             if let Some(path) = self.paths.in_slot(path_slot) {
                 // As good as sent.

@@ -100,6 +100,10 @@ impl StrayReplies {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(super) fn pop(&mut self) -> Option<StrayReply> {
         self.queue.pop_front()
     }

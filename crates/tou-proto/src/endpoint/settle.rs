@@ -6,38 +6,54 @@ use crate::time::Instant;
 
 use super::Endpoint;
 use super::demux::Target;
-use super::slots::Stage;
+use super::slots::Slot;
 
 impl Endpoint {
     /// Brings everything the endpoint keeps about the connection in `slot` in
     /// step with it.
     pub(super) fn settle(&mut self, now: Instant, slot: u32) {
-        self.tell(slot);
-        self.hand_over_remains(now, slot);
-        self.settle_speaker(now, slot);
-        self.recharge(slot);
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        if entry.conn.is_finished() {
-            self.bury(slot);
-            return;
-        }
-        entry.deadline = entry.conn.poll_timeout(now);
-        self.deadlines.update(slot, entry.deadline);
+        let Some(entry) = self.keep_in_step(now, slot) else { return };
         if !entry.is_ready && entry.conn.wants_transmit(now) {
-            entry.is_ready = true;
             let id = entry.id(slot);
             self.stand_in_line(id);
         }
     }
 
-    fn tell(&mut self, slot: u32) {
-        let Some(id) = self.slots.id(slot) else { return };
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        if entry.stage != Stage::User {
-            return;
+    /// The same for a connection which was just asked for what it has to send, and
+    /// is not in the line.
+    pub(super) fn settle_sender(&mut self, now: Instant, slot: u32, may_have_more: bool) {
+        let Some(entry) = self.keep_in_step(now, slot) else { return };
+        if may_have_more && entry.conn.wants_transmit(now) {
+            let id = entry.id(slot);
+            self.stand_in_line(id);
         }
-        let happened = entry.conn.take_happenings();
-        self.events.add(id, happened, entry.conn.error());
+    }
+
+    /// All but the line. `None` if the connection is over and held by nobody: it is
+    /// no more.
+    fn keep_in_step(&mut self, now: Instant, slot: u32) -> Option<&mut Slot> {
+        let entry = self.slots.get_mut(slot)?;
+        let is_closing = matches!(entry.conn.state(), State::Closed | State::TimeWait);
+        if is_closing {
+            self.hand_over_remains(now, slot);
+        }
+        let entry = self.slots.get_mut(slot)?;
+        if entry.keeps_path && entry.can_speak() != entry.is_speaker {
+            self.settle_speaker(now, slot);
+        }
+        if is_closing && self.slots.get(slot)?.conn.is_finished() {
+            self.bury(slot);
+            return None;
+        }
+        let entry = self.slots.get_mut(slot)?;
+        if entry.has_news() {
+            entry.is_announced = true;
+            self.events.announce(entry.id(slot));
+        }
+        self.memory.recharge(&mut entry.charged, entry.conn.charge());
+        entry.deadline = entry.conn.poll_timeout(now);
+        self.deadlines.update(slot, entry.deadline);
+        Some(entry)
     }
 
     /// A connection in TIME-WAIT passes its names to what remains of it. The
@@ -71,21 +87,12 @@ impl Endpoint {
         }
     }
 
-    /// Charges the connection for the memory that it takes now.
-    pub(super) fn recharge(&mut self, slot: u32) {
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        let charge = entry.conn.charge();
-        self.memory.recharge(entry.charged, charge);
-        entry.charged = charge;
-    }
-
     /// Removes a connection that is over and held by nobody.
     fn bury(&mut self, slot: u32) {
-        let Some(id) = self.slots.id(slot) else { return };
-        let Some(entry) = self.slots.remove(slot) else { return };
+        let Some(mut entry) = self.slots.remove(slot) else { return };
         self.deadlines.set(slot, None);
-        self.memory.recharge(entry.charged, 0);
-        self.events.forget(id);
+        self.memory.recharge(&mut entry.charged, 0);
+        self.events.forget(entry.is_announced, &self.slots);
         if entry.is_keyed
             && let Some(path) = self.paths.get(entry.peer)
         {

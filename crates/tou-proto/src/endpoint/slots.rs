@@ -23,6 +23,8 @@ pub(super) struct Slot {
     pub(super) is_keyed: bool,
     /// The connection stands in the ready queue.
     pub(super) is_ready: bool,
+    /// The connection stands in the queue of events.
+    pub(super) is_announced: bool,
     /// Its path was opened by this side, which keeps it open while any of its
     /// connections is established.
     pub(super) keeps_path: bool,
@@ -56,6 +58,17 @@ impl Slot {
         self.generation == id.generation && self.stage != Stage::Orphan
     }
 
+    /// Something has happened that the user does not know, and will not learn from
+    /// the queue of events.
+    pub(super) fn has_news(&self) -> bool {
+        !self.is_announced && self.stage == Stage::User && self.conn.has_happenings()
+    }
+
+    /// The connection can keep its path open.
+    pub(super) fn can_speak(&self) -> bool {
+        self.is_keyed && self.conn.state().is_synchronized()
+    }
+
     pub(super) fn key(&self) -> Key {
         Key { peer: self.peer, peer_port: self.peer_port, local_port: self.local_port }
     }
@@ -86,6 +99,7 @@ impl Slots {
             stage,
             is_keyed: true,
             is_ready: false,
+            is_announced: false,
             keeps_path,
             is_speaker: false,
             deadline: None,

@@ -94,6 +94,11 @@ impl SynCache {
         Some(entry)
     }
 
+    /// Whether there may be SYN-ACKs to send.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// The next whose SYN-ACK is to be sent. Sending is up to the caller: until it
     /// is done, the entry comes up no more.
     pub(super) fn next_due(&mut self) -> Option<u32> {

@@ -413,7 +413,7 @@ impl Endpoint {
     /// [`Event::Closed`], which is the last.
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
-            match self.events.pop()? {
+            match self.events.pop(&mut self.slots)? {
                 // The listener was closed meanwhile.
                 Event::Incoming(id) if self.listeners.get(id).is_none() => {}
                 event => return Some(event),
@@ -460,8 +460,8 @@ impl Endpoint {
         let result = verb(&mut slot.conn, now);
         if slot.conn.is_ack_due() && !slot.is_ready {
             self.settle(now, id.slot);
-        } else {
-            self.recharge(id.slot);
+        } else if result.is_ok() {
+            self.memory.recharge(&mut slot.charged, slot.conn.charge());
         }
         result
     }
@@ -477,7 +477,8 @@ impl Endpoint {
         let slot = self.slots.find_mut(id).ok_or(UnknownConnection)?;
         slot.stage = Stage::Orphan;
         verb(&mut slot.conn, now);
-        self.events.forget(id);
+        let is_announced = core::mem::take(&mut slot.is_announced);
+        self.events.forget(is_announced, &self.slots);
         self.settle(now, id.slot);
         Ok(())
     }
