@@ -6,7 +6,7 @@
 //! know what a clock is.
 
 use core::fmt;
-use core::ops::Add;
+use core::ops::{Add, Div};
 use core::time::Duration;
 
 /// Nanoseconds since an arbitrary epoch of the caller's choosing.
@@ -67,10 +67,77 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// The instant `span` before this one, or the epoch.
+    pub(crate) const fn back(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
+    /// The same, to reckon with.
+    pub(crate) const fn span_since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
     /// The instant `duration` before this one, or the epoch.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
+    }
+}
+
+/// A length of time in nanoseconds, for those who reckon with it for each segment: a
+/// [`Duration`] keeps seconds apart, and each step would divide and multiply.
+///
+/// Arithmetic saturates.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    pub(crate) const ZERO: Self = Self(0);
+
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    pub(crate) const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    pub(crate) const fn saturating_mul(self, factor: u64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+}
+
+impl Div<u64> for Span {
+    type Output = Self;
+
+    fn div(self, divisor: u64) -> Self {
+        Self(self.0 / divisor)
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(nanos(duration))
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        Self::from_nanos(span.0)
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Duration::from(*self).fmt(f)
     }
 }
 
@@ -84,11 +151,10 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// The earlier of two deadlines, where `None` is never.
 #[must_use]
 pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, None) => one,
-        (None, other) => other,
-    }
+    let either = one.is_some() | other.is_some();
+    let end = Instant(u64::MAX);
+    let first = one.unwrap_or(end).min(other.unwrap_or(end));
+    either.then_some(first)
 }
 
 impl Add<Duration> for Instant {
@@ -97,6 +163,15 @@ impl Add<Duration> for Instant {
     /// Saturates at the end of time.
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanos(duration)))
+    }
+}
+
+impl Add<Span> for Instant {
+    type Output = Self;
+
+    /// Saturates at the end of time.
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
     }
 }
 

@@ -8,6 +8,7 @@
 use core::time::Duration;
 
 use super::{AckEvent, PathFacts};
+use crate::util::mul_div;
 
 /// Segments by which one acknowledgment may open the window in slow start, however large they are.
 const SEGMENTS_PER_ACK: u64 = 8;
@@ -96,8 +97,7 @@ impl Limits {
             return None;
         }
         let (num, den) = if cwnd < ssthresh { (2, 1) } else { (6, 5) };
-        let rate = u128::from(cwnd) * num * 1_000_000 / (den * u128::from(self.srtt));
-        Some(u64::try_from(rate).unwrap_or(u64::MAX))
+        Some(mul_div(cwnd, num * 1_000_000, den * u64::from(self.srtt)))
     }
 
     /// Window and threshold after an idle period longer than a retransmission timeout, or `None`

@@ -3,9 +3,8 @@
 //!
 //! Knows bytes and time; nothing of why a controller wants the rate it wants.
 
-use core::time::Duration;
-
-use crate::time::Instant;
+use crate::time::{Instant, Span};
+use crate::util::mul_div;
 
 /// Lets bytes through at a rate, in bursts of at most [`BURST_SEGMENTS`] or what
 /// the rate allows in two [`TICK`]s, whichever is more.
@@ -18,7 +17,7 @@ pub(crate) struct Pacer {
 /// How late a timer may be without loss of rate, and for how long the rate pays in
 /// advance for the rest of a batch that has begun: one timer and one system call a
 /// millisecond, not one a segment.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Span = Span::from_millis(1);
 
 /// An initial window may leave at once (RFC 6928), so the network bears such bursts
 /// from other connections too; RFC 9002 §7.7 takes the same limit.
@@ -43,19 +42,19 @@ impl Pacer {
             Instant::ZERO => now,
             ready_at => (ready_at + depth).max(now),
         };
-        self.ready_at = (full_at + cost(bytes, rate)).saturating_sub(depth);
+        self.ready_at = (full_at + cost(bytes, rate)).back(depth);
     }
 }
 
 /// How long `bytes` take at `rate` bytes a second.
-fn cost(bytes: u64, rate: u64) -> Duration {
-    let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+fn cost(bytes: u64, rate: u64) -> Span {
+    Span::from_nanos(mul_div(bytes, 1_000_000_000, rate.max(1)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
 
     #[test]
     fn the_rate_holds_over_time_however_late_timers_are_within_a_tick() {

@@ -11,13 +11,13 @@ use super::scoreboard::{Delivery, DeliveryContext, SackBlocks};
 use super::tlp::ProbeAck;
 use super::undo::{Spurious, UndoAck};
 use super::{AckInfo, AckOutcome, Phase, Recovery};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// More than a path that reorders makes; what comes after them is treated as loss.
 const MISTAKES_IN_A_WINDOW: u8 = 16;
 
 /// How coarse timestamps are.
-const TIMESTAMP_TICK: Duration = Duration::from_millis(1);
+const TIMESTAMP_TICK: Span = Span::from_millis(1);
 
 impl Recovery {
     /// Applies an acknowledgment. `ack.ack` outside SND.UNA..=SND.NXT is taken as
@@ -61,7 +61,8 @@ impl Recovery {
             self.rto.on_progress(ack.now);
             self.tlp.arm(ack.now);
         }
-        outcome.rtt_sample = self.measure(ack, &delivery, outcome.prior_outstanding);
+        let sample = self.measure(ack, &delivery, outcome.prior_outstanding);
+        outcome.rtt_sample = sample.map(Duration::from);
         self.rack.on_delivery(ack.now, &delivery);
         outcome.probe_repaired_loss = self.tlp.on_ack(&ProbeAck {
             ack: una,
@@ -92,15 +93,17 @@ impl Recovery {
         ack: &AckInfo<'_>,
         delivery: &Delivery,
         flight_size: u64,
-    ) -> Option<Duration> {
+    ) -> Option<Span> {
         // RFC 7323 appendix G: ExpectedSamples = ceiling(FlightSize / (SMSS * 2)).
         let expected = flight_size.div_ceil(self.mss.saturating_mul(2));
         // RFC 7323 §4.1: only from an acknowledgment that advances SND.UNA. What
         // is echoed then is the segment that filled the gap, so that an
         // acknowledgment lost before this one does not lengthen the sample.
-        let echoed = ack.ts_rtt.filter(|_| delivery.may_trust_echo());
+        let echoed = ack.ts_rtt.filter(|_| delivery.may_trust_echo()).map(Span::from);
         let sample = match (delivery.rtt(), echoed) {
-            (Some(rtt), Some(echoed)) if rtt > echoed + 2 * TIMESTAMP_TICK => {
+            (Some(rtt), Some(echoed))
+                if rtt > echoed.saturating_add(TIMESTAMP_TICK.saturating_mul(2)) =>
+            {
                 self.rtt.add_coarse_sample(echoed, expected);
                 echoed
             }
@@ -114,9 +117,16 @@ impl Recovery {
             }
             (None, None) => return None,
         };
-        self.rto.clear_backoff();
-        self.tlp.on_sample();
+        self.on_sample();
         Some(sample)
+    }
+
+    /// The estimate has taken in a sample.
+    pub(super) fn on_sample(&mut self) {
+        if let Some((srtt, rttvar)) = self.rtt.estimate() {
+            self.rto.on_sample(srtt, rttvar);
+        }
+        self.tlp.on_sample();
     }
 
     /// Whether the last reduction was a mistake. If so, what it made lost and was

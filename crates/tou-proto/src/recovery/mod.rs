@@ -44,7 +44,7 @@ use self::sent::SentSegment;
 use self::tlp::TailLossProbe;
 use self::undo::Undo;
 use crate::seq::StreamPos;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// The constants of recovery, from the connection's configuration.
 #[derive(Clone, Copy, Debug)]
@@ -197,7 +197,7 @@ impl Phase {
 pub(crate) struct Recovery {
     /// See [`RecoveryConfig`].
     dupthresh: u32,
-    max_ack_delay: Duration,
+    max_ack_delay: Span,
     mss: u64,
     sack: bool,
     board: Scoreboard,
@@ -225,7 +225,7 @@ impl Recovery {
     pub(crate) fn new(config: RecoveryConfig, mss: u64) -> Self {
         Self {
             dupthresh: config.dupthresh,
-            max_ack_delay: config.max_ack_delay,
+            max_ack_delay: config.max_ack_delay.into(),
             mss: mss.max(1),
             sack: false,
             board: Scoreboard::new(),
@@ -448,21 +448,21 @@ impl Recovery {
     }
 
     pub(crate) fn srtt(&self) -> Option<Duration> {
-        self.rtt.srtt()
+        self.rtt.srtt().map(Duration::from)
     }
 
     pub(crate) fn rttvar(&self) -> Option<Duration> {
-        self.rtt.rttvar()
+        self.rtt.rttvar().map(Duration::from)
     }
 
     /// The least round trip of the last minutes (RFC 8985 §6.2 step 1).
     pub(crate) fn min_rtt(&self) -> Option<Duration> {
-        self.rtt.min_rtt()
+        self.rtt.min_rtt().map(Duration::from)
     }
 
     /// The present RTO, backoff included.
     pub(crate) fn rto(&self) -> Duration {
-        self.rto.value(self.rtt.estimate())
+        self.rto.value().into()
     }
 
     /// The handshake is complete. If a SYN had to be sent again and gave no
@@ -473,14 +473,13 @@ impl Recovery {
 
     #[cfg(test)]
     fn add_rtt_sample(&mut self, now: Instant, rtt: Duration) {
-        self.rtt.add_sample(now, rtt, 1);
-        self.rto.clear_backoff();
-        self.tlp.on_sample();
+        self.rtt.add_sample(now, rtt.into(), 1);
+        self.on_sample();
     }
 
     /// Present reordering window, for `info()`.
     pub(crate) fn reordering_window(&self) -> Duration {
-        self.rack.window()
+        self.rack.window().into()
     }
 
     /// Whether reordering has been seen on this connection.

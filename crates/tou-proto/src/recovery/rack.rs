@@ -13,12 +13,10 @@
 //! itself reordering seen: RACK_detect_reordering cannot see it, because the
 //! segment that was overtaken has been retransmitted.
 
-use core::time::Duration;
-
 use super::scoreboard::Delivery;
 use super::sent::{SegmentNumber, SentQueue};
 use crate::seq::StreamPos;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// Recoveries without a DSACK after which the window is narrow again.
 const PERSIST: u8 = 16;
@@ -30,8 +28,8 @@ pub(super) struct WindowFacts {
     pub(super) in_recovery: bool,
     /// DupThresh.
     pub(super) dupthresh: u32,
-    pub(super) min_rtt: Option<Duration>,
-    pub(super) srtt: Option<Duration>,
+    pub(super) min_rtt: Option<Span>,
+    pub(super) srtt: Option<Span>,
 }
 
 /// RFC 8985's `RACK` variables.
@@ -40,7 +38,7 @@ pub(super) struct Rack {
     /// `RACK.xmit_ts` and `RACK.end_seq`: the latest sent segment delivered.
     latest: Option<(Instant, StreamPos)>,
     /// `RACK.rtt`.
-    rtt: Duration,
+    rtt: Span,
     /// `RACK.fack`.
     fack: StreamPos,
     reordering_seen: bool,
@@ -51,7 +49,7 @@ pub(super) struct Rack {
     /// `RACK.reo_wnd_persist`.
     window_persist: u8,
     /// `RACK.reo_wnd`.
-    window: Duration,
+    window: Span,
     /// When the earliest segment in the reordering window becomes lost.
     deadline: Option<Instant>,
     /// Retransmissions that no DSACK has answered.
@@ -62,13 +60,13 @@ impl Rack {
     pub(super) fn new() -> Self {
         Self {
             latest: None,
-            rtt: Duration::ZERO,
+            rtt: Span::ZERO,
             fack: StreamPos::default(),
             reordering_seen: false,
             dsack_round: None,
             window_multiplier: 1,
             window_persist: 0,
-            window: Duration::ZERO,
+            window: Span::ZERO,
             deadline: None,
             unanswered: 0,
         }
@@ -83,7 +81,7 @@ impl Rack {
     pub(super) fn on_delivery(&mut self, now: Instant, delivery: &Delivery) {
         if let Some(latest) = delivery.latest {
             // Of what one acknowledgment delivers, the latest sent gives the round trip.
-            self.rtt = now.saturating_since(latest.0);
+            self.rtt = now.span_since(latest.0);
             // RACK_sent_after: tuples compare by time, then by position.
             self.latest = self.latest.max(Some(latest));
         }
@@ -126,10 +124,10 @@ impl Rack {
         let narrow =
             !self.reordering_seen && (facts.in_recovery || sacked_segments >= facts.dupthresh);
         self.window = if narrow {
-            Duration::ZERO
+            Span::ZERO
         } else {
             let min_rtt = facts.min_rtt.unwrap_or(self.rtt);
-            let window = min_rtt.saturating_mul(self.window_multiplier) / 4;
+            let window = min_rtt.saturating_mul(u64::from(self.window_multiplier)) / 4;
             facts.srtt.map_or(window, |srtt| window.min(srtt))
         };
     }
@@ -161,11 +159,7 @@ impl Rack {
 
     /// The earliest sent segment in flight, if one sent after it was delivered,
     /// and when it becomes lost.
-    fn first_overtaken(
-        &self,
-        queue: &SentQueue,
-        wait: Duration,
-    ) -> Option<(SegmentNumber, Instant)> {
+    fn first_overtaken(&self, queue: &SentQueue, wait: Span) -> Option<(SegmentNumber, Instant)> {
         let number = queue.earliest_sent()?;
         let segment = queue.get(number)?;
         let overtaken = self.latest? > (segment.sent_at, segment.end);
@@ -173,7 +167,7 @@ impl Rack {
     }
 
     /// How long ago a segment must have been sent to be lost on a timeout (§6.3).
-    pub(super) fn age_lost_on_timeout(&self) -> Duration {
+    pub(super) fn age_lost_on_timeout(&self) -> Span {
         self.rtt.saturating_add(self.window)
     }
 
@@ -191,7 +185,7 @@ impl Rack {
         self.fack
     }
 
-    pub(super) fn window(&self) -> Duration {
+    pub(super) fn window(&self) -> Span {
         self.window
     }
 

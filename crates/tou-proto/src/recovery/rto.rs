@@ -4,25 +4,25 @@
 //! Knows time and the round-trip estimate's two numbers. Must not know segments:
 //! it is told when the timer starts, stops mattering, or expired.
 
-use core::time::Duration;
-
 use super::RecoveryConfig;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// RFC 6298's clock granularity G.
-const GRANULARITY: Duration = Duration::from_millis(1);
+const GRANULARITY: Span = Span::from_millis(1);
 
 /// RFC 6298 (5.7): the RTO after a handshake that had to repeat its SYN.
-const RTO_AFTER_SYN_LOSS: Duration = Duration::from_secs(3);
+const RTO_AFTER_SYN_LOSS: Span = Span::from_millis(3_000);
 
 /// The timer and its backoff. One that is not running is one whose owner has
 /// nothing outstanding.
 #[derive(Debug)]
 pub(super) struct RetransmissionTimer {
-    /// The value before the first round-trip sample.
-    initial: Duration,
-    min: Duration,
-    max: Duration,
+    /// The value before the first round-trip sample (2.1).
+    initial: Span,
+    min: Span,
+    max: Span,
+    /// The value that the last sample has led to, without bound above or backoff.
+    measured: Option<Span>,
     /// What it runs from: the last acknowledgment of new data, or the first
     /// transmission after there was nothing outstanding.
     started_at: Instant,
@@ -35,34 +35,36 @@ pub(super) struct RetransmissionTimer {
 impl RetransmissionTimer {
     pub(super) fn new(config: &RecoveryConfig) -> Self {
         Self {
-            initial: config.rto_initial,
-            min: config.rto_min,
-            max: config.rto_max,
+            initial: config.rto_initial.into(),
+            min: config.rto_min.into(),
+            max: config.rto_max.into(),
+            measured: None,
             started_at: Instant::ZERO,
             backoff: 0,
             expiries: 0,
         }
     }
 
-    /// The timer's present value, backoff included. `estimate` is SRTT and RTTVAR.
+    /// A round-trip sample has led to this SRTT and RTTVAR (2.2), (2.3), and ends the
+    /// backoff.
     ///
     /// The lower bound is on the whole value, as (2.4) has it.
-    pub(super) fn value(&self, estimate: Option<(Duration, Duration)>) -> Duration {
-        let value = match estimate {
-            // (2.1)
-            None => self.initial,
-            // (2.3), (2.4)
-            Some((srtt, rttvar)) => {
-                srtt.saturating_add(rttvar.saturating_mul(4).max(GRANULARITY)).max(self.min)
-            }
-        };
+    pub(super) fn on_sample(&mut self, srtt: Span, rttvar: Span) {
+        let value = srtt.saturating_add(rttvar.saturating_mul(4).max(GRANULARITY));
+        self.measured = Some(value.max(self.min));
+        self.clear_backoff();
+    }
+
+    /// The timer's present value, backoff included.
+    pub(super) fn value(&self) -> Span {
+        let value = self.measured.unwrap_or(self.initial);
         // (5.5), (2.5)
-        value.saturating_mul(1_u32.checked_shl(self.backoff).unwrap_or(u32::MAX)).min(self.max)
+        value.saturating_mul(1 << self.backoff).min(self.max)
     }
 
     /// When it expires, if it runs.
-    pub(super) fn deadline(&self, estimate: Option<(Duration, Duration)>) -> Instant {
-        self.started_at + self.value(estimate)
+    pub(super) fn deadline(&self) -> Instant {
+        self.started_at + self.value()
     }
 
     /// (5.1), (5.3), (5.6): it runs from `now`.
@@ -76,7 +78,7 @@ impl RetransmissionTimer {
         self.restart(now);
     }
 
-    /// A round-trip sample, or proof that the backoff was a mistake, ends it.
+    /// Proof that the backoff was a mistake, as a round-trip sample, ends it.
     pub(super) fn clear_backoff(&mut self) {
         self.backoff = 0;
     }
@@ -108,31 +110,36 @@ impl RetransmissionTimer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
 
-    const fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
+    const fn ms(millis: u64) -> Span {
+        Span::from_millis(millis)
     }
 
     fn timer() -> RetransmissionTimer {
         RetransmissionTimer::new(&RecoveryConfig {
-            rto_initial: ms(1000),
-            rto_min: ms(200),
-            rto_max: ms(60_000),
+            rto_initial: Duration::from_millis(1_000),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_millis(60_000),
             dupthresh: 3,
-            max_ack_delay: ms(200),
+            max_ack_delay: Duration::from_millis(200),
         })
     }
 
     #[test]
     fn value_is_the_mean_and_four_deviations() {
-        assert_eq!(timer().value(Some((ms(300), ms(50)))), ms(500));
+        let mut timer = timer();
+        timer.on_sample(ms(300), ms(50));
+        assert_eq!(timer.value(), ms(500));
     }
 
     #[test]
     fn granularity_bounds_the_deviation_and_the_minimum_the_whole() {
-        let timer = timer();
-        assert_eq!(timer.value(Some((ms(400), Duration::ZERO))), ms(401));
-        assert_eq!(timer.value(Some((ms(10), ms(1)))), ms(200));
+        let mut timer = timer();
+        timer.on_sample(ms(400), Span::ZERO);
+        assert_eq!(timer.value(), ms(401));
+        timer.on_sample(ms(10), ms(1));
+        assert_eq!(timer.value(), ms(200));
     }
 
     #[test]
@@ -140,12 +147,14 @@ mod tests {
         let mut timer = timer();
         for expected in [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
             timer.on_expiry(Instant::ZERO);
-            assert_eq!(timer.value(None), ms(expected));
+            assert_eq!(timer.value(), ms(expected));
         }
+        let longest = Span::from_nanos(u64::MAX);
+        timer.on_sample(longest, longest);
         for _ in 0..100 {
             timer.on_expiry(Instant::ZERO);
         }
-        assert_eq!(timer.value(Some((Duration::MAX, Duration::MAX))), ms(60_000));
+        assert_eq!(timer.value(), ms(60_000));
         assert_eq!(timer.expiries(), 107);
     }
 
@@ -156,9 +165,9 @@ mod tests {
         timer.on_expiry(Instant::ZERO);
         timer.on_progress(Instant::from_secs(5));
         assert_eq!(timer.expiries(), 0);
-        assert_eq!(timer.deadline(None), Instant::from_secs(7));
+        assert_eq!(timer.deadline(), Instant::from_secs(7));
         timer.clear_backoff();
-        assert_eq!(timer.deadline(None), Instant::from_secs(6));
+        assert_eq!(timer.deadline(), Instant::from_secs(6));
     }
 
     #[test]
@@ -166,14 +175,15 @@ mod tests {
         let mut timer = timer();
         timer.on_expiry(Instant::ZERO);
         timer.on_established(true);
-        assert_eq!(timer.value(None), ms(3000));
-        assert_eq!(timer.value(Some((ms(300), ms(50)))), ms(500));
+        assert_eq!(timer.value(), ms(3000));
+        timer.on_sample(ms(300), ms(50));
+        assert_eq!(timer.value(), ms(500));
     }
 
     #[test]
     fn a_clean_handshake_leaves_it_alone() {
         let mut timer = timer();
         timer.on_established(false);
-        assert_eq!(timer.value(None), ms(1000));
+        assert_eq!(timer.value(), ms(1000));
     }
 }

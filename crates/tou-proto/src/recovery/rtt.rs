@@ -4,9 +4,7 @@
 //! Knows durations. Must not know which segment a sample came from, nor what is
 //! done with the result: the timer is in `rto`.
 
-use core::time::Duration;
-
-use crate::time::{Instant, nanos};
+use crate::time::{Instant, Span};
 
 /// Binary places kept below the nanosecond, so that a gain as small as one
 /// sample's share of a long flight still moves the estimate.
@@ -16,7 +14,7 @@ const FRACTION: u32 = 12;
 const MAX_SAMPLE: u64 = (1 << (63 - FRACTION)) - 1;
 
 /// How long a minimum is remembered: between one and two of these.
-const MIN_RTT_HALF_WINDOW: Duration = Duration::from_secs(150);
+const MIN_RTT_HALF_WINDOW: Span = Span::from_millis(150_000);
 
 /// RFC 6298's SRTT and RTTVAR.
 #[derive(Debug, Default)]
@@ -36,15 +34,15 @@ impl RttEstimator {
     /// Takes a sample. `expected_samples` is how many a round trip will give:
     /// RFC 7323 appendix G divides the gains of RFC 6298 by it, so that the
     /// estimate's memory is counted in round trips, not in acknowledgments.
-    pub(super) fn add_sample(&mut self, now: Instant, rtt: Duration, expected_samples: u64) {
+    pub(super) fn add_sample(&mut self, now: Instant, rtt: Span, expected_samples: u64) {
         self.add_coarse_sample(rtt, expected_samples);
         self.min.add(now, rtt);
     }
 
     /// As [`add_sample`](Self::add_sample), but too coarse for the minimum: a
     /// timestamp clock of milliseconds measured it.
-    pub(super) fn add_coarse_sample(&mut self, rtt: Duration, expected_samples: u64) {
-        let sample = nanos(rtt).min(MAX_SAMPLE) << FRACTION;
+    pub(super) fn add_coarse_sample(&mut self, rtt: Span, expected_samples: u64) {
+        let sample = rtt.as_nanos().min(MAX_SAMPLE) << FRACTION;
         self.smoothed = Some(match self.smoothed {
             // RFC 6298 (2.2).
             None => Smoothed { srtt: sample, rttvar: sample / 2 },
@@ -60,22 +58,22 @@ impl RttEstimator {
     }
 
     /// SRTT.
-    pub(super) fn srtt(&self) -> Option<Duration> {
-        self.smoothed.map(|s| Duration::from_nanos(s.srtt >> FRACTION))
+    pub(super) fn srtt(&self) -> Option<Span> {
+        self.smoothed.map(|s| Span::from_nanos(s.srtt >> FRACTION))
     }
 
     /// RTTVAR.
-    pub(super) fn rttvar(&self) -> Option<Duration> {
-        self.smoothed.map(|s| Duration::from_nanos(s.rttvar >> FRACTION))
+    pub(super) fn rttvar(&self) -> Option<Span> {
+        self.smoothed.map(|s| Span::from_nanos(s.rttvar >> FRACTION))
     }
 
     /// SRTT and RTTVAR, which come together.
-    pub(super) fn estimate(&self) -> Option<(Duration, Duration)> {
+    pub(super) fn estimate(&self) -> Option<(Span, Span)> {
         self.srtt().zip(self.rttvar())
     }
 
     /// The least sample of the last minutes.
-    pub(super) fn min_rtt(&self) -> Option<Duration> {
+    pub(super) fn min_rtt(&self) -> Option<Span> {
         self.min.get()
     }
 }
@@ -93,25 +91,25 @@ fn towards(value: u64, target: u64, parts: u64) -> u64 {
 /// before it. It follows a path that became longer, as RFC 8985 §6.2 asks.
 #[derive(Clone, Copy, Debug, Default)]
 struct WindowedMin {
-    previous: Option<Duration>,
-    current: Option<Duration>,
+    previous: Option<Span>,
+    current: Option<Span>,
     /// When the present half window began.
     since: Instant,
 }
 
 impl WindowedMin {
-    fn add(&mut self, now: Instant, sample: Duration) {
-        let age = now.saturating_since(self.since);
+    fn add(&mut self, now: Instant, sample: Span) {
+        let age = now.span_since(self.since);
         if age >= MIN_RTT_HALF_WINDOW {
             // After a silence of two halves or more nothing old is left.
-            self.previous = self.current.filter(|_| age < MIN_RTT_HALF_WINDOW * 2);
+            self.previous = self.current.filter(|_| age < MIN_RTT_HALF_WINDOW.saturating_mul(2));
             self.current = None;
             self.since = now;
         }
         self.current = Some(self.current.map_or(sample, |current| current.min(sample)));
     }
 
-    fn get(&self) -> Option<Duration> {
+    fn get(&self) -> Option<Span> {
         match (self.previous, self.current) {
             (Some(previous), Some(current)) => Some(previous.min(current)),
             (previous, current) => previous.or(current),
@@ -124,8 +122,8 @@ mod tests {
     use super::*;
     use quickcheck::quickcheck;
 
-    const fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
+    const fn ms(millis: u64) -> Span {
+        Span::from_millis(millis)
     }
 
     #[test]
@@ -143,7 +141,7 @@ mod tests {
         rtt.add_sample(Instant::ZERO, ms(100), 1);
         rtt.add_sample(Instant::ZERO, ms(180), 1);
         // 3/4 * 50 + 1/4 * |100 - 180|, not |110 - 180|.
-        assert_eq!(rtt.rttvar(), Some(Duration::from_micros(57_500)));
+        assert_eq!(rtt.rttvar(), Some(Span::from_nanos(57_500_000)));
         assert_eq!(rtt.srtt(), Some(ms(110)));
     }
 
@@ -160,17 +158,17 @@ mod tests {
             many.add_sample(Instant::ZERO, ms(200), 1000);
         }
         let (one, many) = (one.srtt().unwrap_or_default(), many.srtt().unwrap_or_default());
-        assert!(many > one - ms(1) && many < one, "{one:?} {many:?}");
+        assert!(many.saturating_add(ms(1)) > one && many < one, "{one:?} {many:?}");
     }
 
     #[test]
     fn a_tiny_gain_still_moves_the_estimate() {
         let mut rtt = RttEstimator::default();
-        rtt.add_sample(Instant::ZERO, Duration::from_micros(100), 1);
+        rtt.add_sample(Instant::ZERO, Span::from_nanos(100_000), 1);
         for _ in 0..1_000_000 {
-            rtt.add_sample(Instant::ZERO, Duration::from_micros(101), 50_000);
+            rtt.add_sample(Instant::ZERO, Span::from_nanos(101_000), 50_000);
         }
-        assert!(rtt.srtt().unwrap_or_default() > Duration::from_nanos(100_800));
+        assert!(rtt.srtt().unwrap_or_default() > Span::from_nanos(100_800));
     }
 
     #[test]
@@ -192,7 +190,7 @@ mod tests {
     fn coarse_samples_leave_the_minimum_alone() {
         let mut rtt = RttEstimator::default();
         rtt.add_sample(Instant::ZERO, ms(10), 1);
-        rtt.add_coarse_sample(Duration::ZERO, 1);
+        rtt.add_coarse_sample(Span::ZERO, 1);
         assert_eq!(rtt.min_rtt(), Some(ms(10)));
         assert!(rtt.srtt() < Some(ms(10)));
     }
@@ -202,12 +200,12 @@ mod tests {
             let mut rtt = RttEstimator::default();
             for (now, (sample, expected)) in samples.iter().enumerate() {
                 let now = Instant::from_secs(now as u64 * 60);
-                rtt.add_sample(now, Duration::from_nanos(*sample), *expected);
+                rtt.add_sample(now, Span::from_nanos(*sample), *expected);
             }
             let all = samples.iter().map(|(sample, _)| (*sample).min(MAX_SAMPLE));
             match (all.clone().min(), all.max(), rtt.srtt()) {
                 (Some(min), Some(max), Some(srtt)) => {
-                    (min..=max).contains(&nanos(srtt)) && rtt.min_rtt().is_some()
+                    (min..=max).contains(&srtt.as_nanos()) && rtt.min_rtt().is_some()
                 }
                 _ => samples.is_empty(),
             }

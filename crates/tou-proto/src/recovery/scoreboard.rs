@@ -5,13 +5,12 @@
 //! sums up what was newly delivered. Must not judge what is lost, or keep time.
 
 use core::ops::Range;
-use core::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::sent::{SegmentNumber, SentQueue, SentSegment, State};
 use crate::seq::StreamPos;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::util::RangeSet;
 
 /// A SACK option has room for four blocks (RFC 2018 §3); more are not looked at.
@@ -68,7 +67,7 @@ pub(super) struct DeliveryContext {
     pub(super) now: Instant,
     /// The timestamp that the acknowledgment echoed.
     pub(super) tsecr: Option<u32>,
-    pub(super) min_rtt: Option<Duration>,
+    pub(super) min_rtt: Option<Span>,
     /// RFC 8985's `RACK.fack`: the highest position delivered so far.
     pub(super) fack: StreamPos,
     /// Where the last timeout found SND.NXT.
@@ -131,9 +130,9 @@ impl Delivery {
     ///
     /// Anything sent before it may have arrived long ago, its acknowledgment
     /// lost, or have waited behind a hole, and gives no sample.
-    pub(super) fn rtt(&self) -> Option<Duration> {
+    pub(super) fn rtt(&self) -> Option<Span> {
         let newest = self.newest.filter(|newest| !newest.retransmitted)?;
-        Some(self.context.now.saturating_since(newest.sent_at))
+        Some(self.context.now.span_since(newest.sent_at))
     }
 
     /// Whether the echoed timestamp measures a round trip.
@@ -198,7 +197,7 @@ impl Delivery {
         if cumulatively && self.is_echo_older_than(segment) {
             return false;
         }
-        let rtt = self.context.now.saturating_since(segment.sent_at);
+        let rtt = self.context.now.span_since(segment.sent_at);
         self.context.min_rtt.is_none_or(|min_rtt| rtt >= min_rtt)
     }
 
@@ -318,7 +317,7 @@ impl Scoreboard {
 
     /// RFC 8985 §6.3 RACK_mark_losses_on_RTO: the first segment, and every one
     /// sent at least `age` before `now`.
-    pub(super) fn mark_lost_on_timeout(&mut self, now: Instant, age: Duration) {
+    pub(super) fn mark_lost_on_timeout(&mut self, now: Instant, age: Span) {
         self.queue.mark_lost(self.queue.front_number());
         while let Some(number) = self.queue.earliest_sent()
             && self.queue.get(number).is_some_and(|segment| segment.sent_at + age <= now)

@@ -14,7 +14,7 @@ impl Recovery {
         if self.board.queue.is_empty() {
             return None;
         }
-        let rto = self.rto.deadline(self.rtt.estimate());
+        let rto = self.rto.deadline();
         if let Some(deadline) = self.rack.deadline() {
             // A round trip measured across a long silence must not put off the
             // last resort.

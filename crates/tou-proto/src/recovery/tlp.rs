@@ -9,14 +9,13 @@
 //! a path without a round-trip estimate never comes up.
 
 use core::ops::Range;
-use core::time::Duration;
 
 use crate::seq::StreamPos;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// A peer that was just not scheduled is no reason to probe, however short the
 /// path is.
-const MIN_TIMEOUT: Duration = Duration::from_millis(2);
+const MIN_TIMEOUT: Span = Span::from_millis(2);
 
 /// RFC 8985's `TLP` variables.
 #[derive(Debug, Default)]
@@ -72,14 +71,14 @@ impl TailLossProbe {
     /// it) and the two conditions of §7.3. The caller bounds it by the retransmission timer.
     pub(super) fn deadline(
         &self,
-        srtt: Option<Duration>,
+        srtt: Option<Span>,
         one_segment: bool,
-        max_ack_delay: Duration,
+        max_ack_delay: Span,
     ) -> Option<Instant> {
         if self.end.is_some() || !self.sampled {
             return None;
         }
-        let delay = if one_segment { max_ack_delay } else { Duration::ZERO };
+        let delay = if one_segment { max_ack_delay } else { Span::ZERO };
         let timeout = srtt?.saturating_mul(2).max(MIN_TIMEOUT).saturating_add(delay);
         Some(self.armed_at? + timeout)
     }
@@ -123,14 +122,14 @@ impl TailLossProbe {
 mod tests {
     use super::*;
 
-    const DELAY: Duration = Duration::from_millis(200);
+    const DELAY: Span = Span::from_millis(200);
 
     fn at(position: u64) -> StreamPos {
         StreamPos::from_raw(position)
     }
 
-    fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
+    fn ms(millis: u64) -> Span {
+        Span::from_millis(millis)
     }
 
     fn ack(ack: u64) -> ProbeAck {

@@ -13,8 +13,8 @@ fn ms(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-const fn dur(millis: u64) -> Duration {
-    Duration::from_millis(millis)
+const fn dur(millis: u64) -> Span {
+    Span::from_millis(millis)
 }
 
 fn range(start: u64, end: u64) -> Range<StreamPos> {
@@ -151,7 +151,7 @@ fn dupthresh_closes_the_window_until_reordering_is_seen() {
     assert_eq!(bench.rack.window(), dur(10));
     assert!(!bench.ack(40, 0, &[range(100, 300)]));
     assert!(bench.ack(40, 0, &[range(100, 400)]));
-    assert_eq!((bench.rack.window(), bench.lost()), (Duration::ZERO, 1));
+    assert_eq!((bench.rack.window(), bench.lost()), (Span::ZERO, 1));
 
     let mut bench = Bench::new(&[0, 0, 0, 0]);
     bench.rack.reordering_seen = true;
@@ -182,7 +182,7 @@ fn each_round_with_a_dsack_widens_the_window() {
         for _ in 0..2 {
             // Twice a round; counted once, until SND.UNA passes what was SND.NXT.
             bench.ack(40, round * 100, &[range(0, 100)]);
-            windows.push(bench.rack.window().as_millis());
+            windows.push(bench.rack.window().as_nanos() / 1_000_000);
         }
         bench.rack.dsack_round = Some(at(round * 100 + 1));
     }

@@ -113,7 +113,7 @@ fn part_of_a_segment_is_acknowledged_by_its_bytes() {
 #[test]
 fn the_sample_is_the_most_recently_sent_segment() {
     let mut board = board(5);
-    assert_eq!(apply(&mut board, 30, 300, &[]).rtt(), Some(Duration::from_millis(28)));
+    assert_eq!(apply(&mut board, 30, 300, &[]).rtt(), Some(Span::from_millis(28)));
 }
 
 /// Karn, and what a retransmission released.
@@ -122,10 +122,7 @@ fn a_retransmission_among_the_acknowledged_gives_no_sample() {
     let mut board = board(5);
     retransmit(&mut board, 0, 15);
     assert_eq!(apply(&mut board, 30, 300, &[]).rtt(), None);
-    assert_eq!(
-        apply(&mut board, 30, 300, &[range(400, 500)]).rtt(),
-        Some(Duration::from_millis(26))
-    );
+    assert_eq!(apply(&mut board, 30, 300, &[range(400, 500)]).rtt(), Some(Span::from_millis(26)));
 }
 
 #[test]
@@ -163,7 +160,7 @@ fn a_doubtful_retransmission_does_not_count_as_latest() {
         let mut board = board(2);
         retransmit(&mut board, 0, 15);
         let context =
-            DeliveryContext { tsecr, min_rtt: min_rtt.map(Duration::from_millis), ..context(30) };
+            DeliveryContext { tsecr, min_rtt: min_rtt.map(Span::from_millis), ..context(30) };
         let delivery = board.apply(at(100), &SackBlocks::default(), context);
         assert_eq!(delivery.latest.is_some(), trusted, "{tsecr:?} {min_rtt:?}");
     }
