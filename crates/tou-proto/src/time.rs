@@ -19,6 +19,9 @@ impl Instant {
     /// The epoch itself.
     pub const ZERO: Self = Self(0);
 
+    /// The end of time, as a deadline: what comes then does not come.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// The instant `nanos` nanoseconds after the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
@@ -65,6 +68,16 @@ impl Instant {
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether this deadline has come at `now`.
+    pub(crate) fn has_come(self, now: Self) -> bool {
+        self <= now && self != Self::NEVER
+    }
+
+    /// This deadline, unless it never comes.
+    pub(crate) fn unless_never(self) -> Option<Self> {
+        (self != Self::NEVER).then_some(self)
     }
 
     /// The instant `span` before this one, or the epoch.
@@ -146,15 +159,6 @@ impl fmt::Debug for Span {
 pub(crate) fn nanos(duration: Duration) -> u64 {
     let whole = duration.as_secs().saturating_mul(1_000_000_000);
     whole.saturating_add(u64::from(duration.subsec_nanos()))
-}
-
-/// The earlier of two deadlines, where `None` is never.
-#[must_use]
-pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    let either = one.is_some() | other.is_some();
-    let end = Instant(u64::MAX);
-    let first = one.unwrap_or(end).min(other.unwrap_or(end));
-    either.then_some(first)
 }
 
 impl Add<Duration> for Instant {

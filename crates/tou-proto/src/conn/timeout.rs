@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::cc::{Controller, RtoEvent};
 use crate::recovery::TimerOutcome;
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 
 use super::Connection;
 use super::close::Owner;
@@ -16,18 +16,24 @@ impl Connection {
     /// `now` or later; `None` when nothing waits.
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        self.deadline(now).unless_never()
+    }
+
+    /// The same, for who waits for many.
+    pub(crate) fn deadline(&self, now: Instant) -> Instant {
         if matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
-            return None;
+            return Instant::NEVER;
         }
-        let pacing = self.pacer.wait(now).and_then(|_| match self.schedule(now) {
-            Decision::WaitUntil(at) => Some(at),
-            _ => None,
-        });
-        let deadline = earlier(self.recovery_deadline(), self.acks.deadline());
-        let deadline = earlier(deadline, self.persist.deadline());
-        let deadline = earlier(deadline, self.give_up_deadline());
-        let deadline = earlier(deadline, self.keepalive_deadline());
-        earlier(deadline, pacing)
+        let pacing = match self.pacer.wait(now).map(|_| self.schedule(now)) {
+            Some(Decision::WaitUntil(at)) => at,
+            _ => Instant::NEVER,
+        };
+        self.recovery_deadline()
+            .min(self.acks.deadline().unwrap_or(Instant::NEVER))
+            .min(self.persist.deadline().unwrap_or(Instant::NEVER))
+            .min(self.give_up_deadline())
+            .min(self.keepalive_deadline())
+            .min(pacing)
     }
 
     /// Lets time pass.
@@ -35,18 +41,17 @@ impl Connection {
         if matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
             return;
         }
-        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if is_due(self.give_up_deadline()) {
+        if self.give_up_deadline().has_come(now) {
             self.time_out();
             return;
         }
-        if is_due(self.recovery_deadline()) {
+        if self.recovery_deadline().has_come(now) {
             self.on_recovery_timer(now);
             if self.state == State::Closed {
                 return;
             }
         }
-        if is_due(self.keepalive_deadline()) {
+        if self.keepalive_deadline().has_come(now) {
             self.on_keepalive_timer();
         }
         self.acks.on_timeout(now);
@@ -56,11 +61,11 @@ impl Connection {
 
     /// While zero-window probes are out, the persist timer paces them: the peer
     /// answers them, and is not congested.
-    fn recovery_deadline(&self) -> Option<Instant> {
+    fn recovery_deadline(&self) -> Instant {
         if self.persist.probing_since().is_some() {
-            return None;
+            return Instant::NEVER;
         }
-        self.recovery.timer().map(|(deadline, _)| deadline)
+        self.recovery.deadline()
     }
 
     fn on_recovery_timer(&mut self, now: Instant) {
@@ -111,23 +116,26 @@ impl Connection {
     /// timeout (RFC 9293 §3.8.3), no SYN answered for the connect timeout, no
     /// FIN for an orphan in FIN-WAIT-2. Zero-window probes that are answered go
     /// on for ever (RFC 9293 §3.8.6.1, MUST-37).
-    fn give_up_deadline(&self) -> Option<Instant> {
+    fn give_up_deadline(&self) -> Instant {
         let fields = &self.config.fields;
         let is_held = self.owner == Owner::Held;
         match self.state {
-            State::SynSent | State::SynReceived => Some(self.progress_at + fields.connect_timeout),
-            State::FinWait2 if !is_held => Some(self.progress_at + fields.fin_wait2_timeout),
+            State::SynSent | State::SynReceived => self.progress_at + fields.connect_timeout,
+            State::FinWait2 if !is_held => self.progress_at + fields.fin_wait2_timeout,
             _ => {
                 let since = match self.persist.probing_since() {
                     // As long as there is a user who may think otherwise.
-                    Some(_) if is_held => self.persist.unanswered_since()?,
+                    Some(_) if is_held => match self.persist.unanswered_since() {
+                        Some(since) => since,
+                        None => return Instant::NEVER,
+                    },
                     Some(since) => since.max(self.progress_at),
-                    None if self.recovery.outstanding() == 0 => return None,
+                    None if self.recovery.outstanding() == 0 => return Instant::NEVER,
                     // The window was closed over what is in flight.
                     None if is_held && self.snd.wnd == 0 => self.progress_at.max(self.heard_at),
                     None => self.progress_at,
                 };
-                Some(since + self.user_timeout().max(self.patience()))
+                since + self.user_timeout().max(self.patience())
             }
         }
     }
@@ -140,15 +148,16 @@ impl Connection {
 
     /// The next keepalive probe (RFC 9293 §3.8.4): only while nothing is in
     /// flight, for what is in flight has timers of its own.
-    fn keepalive_deadline(&self) -> Option<Instant> {
-        let keepalive = self.config.fields.keepalive?;
+    fn keepalive_deadline(&self) -> Instant {
+        let Some(keepalive) = self.config.fields.keepalive else { return Instant::NEVER };
         let is_quiet = self.state.is_synchronized()
             && self.recovery.outstanding() == 0
             && !self.flags.keepalive_probe;
-        is_quiet.then(|| match self.keepalive_probes {
+        match self.keepalive_probes {
+            _ if !is_quiet => Instant::NEVER,
             0 => self.heard_at + keepalive.idle,
             _ => self.keepalive_at + keepalive.interval,
-        })
+        }
     }
 
     fn on_keepalive_timer(&mut self) {

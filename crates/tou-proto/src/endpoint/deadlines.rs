@@ -22,20 +22,20 @@ pub(super) struct Deadlines {
 const NOWHERE: u32 = u32::MAX;
 
 impl Deadlines {
-    /// `slot` now waits for `deadline`, or for nothing. What moves away is left
-    /// in its place.
-    pub(super) fn update(&mut self, slot: u32, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else { return };
-        if self.place(slot).is_none_or(|(_, queued)| deadline < queued) {
-            self.set(slot, Some(deadline));
+    /// `slot` now waits for `deadline`, which may be never. What moves away is left in
+    /// its place.
+    pub(super) fn update(&mut self, slot: u32, deadline: Instant) {
+        let queued = self.place(slot).map_or(Instant::NEVER, |(_, queued)| queued);
+        if deadline < queued {
+            self.set(slot, deadline);
         }
     }
 
-    /// Puts `slot` where `deadline` belongs, or removes it.
-    pub(super) fn set(&mut self, slot: u32, deadline: Option<Instant>) {
-        match (self.place(slot), deadline) {
-            (None, None) => {}
-            (None, Some(deadline)) => {
+    /// Puts `slot` where `deadline` belongs, or removes it if that is never.
+    pub(super) fn set(&mut self, slot: u32, deadline: Instant) {
+        match self.place(slot) {
+            None if deadline == Instant::NEVER => {}
+            None => {
                 let index = slot as usize;
                 if index >= self.places.len() {
                     self.places.resize(index + 1, NOWHERE);
@@ -43,16 +43,19 @@ impl Deadlines {
                 self.heap.push((deadline, slot));
                 self.rise(self.heap.len() - 1);
             }
-            (Some((place, _)), Some(deadline)) => {
-                self.heap[place].0 = deadline;
-                self.rise(place);
-                self.sink(place);
-            }
-            (Some((place, _)), None) => {
+            Some((place, _)) if deadline == Instant::NEVER => {
                 self.heap.swap_remove(place);
                 self.places[slot as usize] = NOWHERE;
                 if place < self.heap.len() {
                     self.rise(place);
+                    self.sink(place);
+                }
+            }
+            Some((place, queued)) => {
+                self.heap[place].0 = deadline;
+                if deadline < queued {
+                    self.rise(place);
+                } else {
                     self.sink(place);
                 }
             }
@@ -124,16 +127,16 @@ mod tests {
     fn deadlines_move_forward_at_once_and_back_only_when_set() {
         let mut deadlines = Deadlines::default();
         let at = Instant::from_millis;
-        deadlines.update(1, Some(at(50)));
-        deadlines.update(1, Some(at(90)));
-        deadlines.update(1, None);
+        deadlines.update(1, at(50));
+        deadlines.update(1, at(90));
+        deadlines.update(1, Instant::NEVER);
         assert_eq!(deadlines.first(), Some((at(50), 1)));
-        deadlines.update(1, Some(at(20)));
-        deadlines.update(2, Some(at(30)));
+        deadlines.update(1, at(20));
+        deadlines.update(2, at(30));
         assert_eq!(deadlines.first(), Some((at(20), 1)));
-        deadlines.set(1, Some(at(40)));
+        deadlines.set(1, at(40));
         assert_eq!(deadlines.first(), Some((at(30), 2)));
-        deadlines.set(2, None);
+        deadlines.set(2, Instant::NEVER);
         assert_eq!(deadlines.first(), Some((at(40), 1)));
     }
 
@@ -144,7 +147,7 @@ mod tests {
             steps.into_iter().all(|(slot, deadline)| {
                 let slot = u32::from(slot % 32);
                 let deadline = deadline.map(|at| Instant::from_millis(u64::from(at)));
-                deadlines.set(slot, deadline);
+                deadlines.set(slot, deadline.unwrap_or(Instant::NEVER));
                 match deadline {
                     Some(deadline) => model.insert(slot, deadline),
                     None => model.remove(&slot),

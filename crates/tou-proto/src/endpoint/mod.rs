@@ -45,7 +45,7 @@ use crate::id::{ConnId, ListenerId, Port};
 use crate::machine::{DatagramMachine, PathError, ReceivedBatch, Transmit, TransmitBuf};
 use crate::secret::Secret;
 use crate::stats::EndpointCounters;
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 
 use self::deadlines::Deadlines;
 use self::demux::Demux;
@@ -270,8 +270,7 @@ impl DatagramMachine for Endpoint {
         let connection = self.next_connection_deadline();
         let half_open = self.syn_cache.next_deadline();
         let time_wait = self.time_waits.next_expiry();
-        let first = earlier(earlier(connection, half_open), time_wait);
-        earlier(first, self.next_path_deadline(first))
+        self.next_path_deadline(connection.min(half_open).min(time_wait)).unless_never()
     }
 
     fn handle_timeout(&mut self, now: Instant) {

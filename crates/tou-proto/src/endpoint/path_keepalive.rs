@@ -60,40 +60,40 @@ impl Endpoint {
         }
         let Some(path) = self.paths.in_slot(path_slot) else { return };
         if keepalives.speaker(path_slot).is_none() {
-            keepalives.deadlines.set(path_slot, None);
+            keepalives.deadlines.set(path_slot, Instant::NEVER);
         } else if !keepalives.deadlines.contains(path_slot) {
             let deadline = path.sent_at.max(now) + silence;
-            keepalives.deadlines.set(path_slot, Some(deadline));
+            keepalives.deadlines.set(path_slot, deadline);
         }
     }
 
-    /// When the first path needs something, if that is before `bound`.
-    pub(super) fn next_path_deadline(&mut self, bound: Option<Instant>) -> Option<Instant> {
-        let silence = self.path_keepalives.silence?;
-        loop {
-            let (at, slot) = self.path_keepalives.deadlines.first()?;
-            if bound.is_some_and(|bound| bound <= at) {
-                return None;
-            }
-            let actual = self.paths.in_slot(slot).map(|path| path.sent_at + silence);
-            if actual.is_some_and(|actual| actual <= at) {
-                return Some(at);
+    /// When the first path needs something, or `bound` if none does before that.
+    pub(super) fn next_path_deadline(&mut self, bound: Instant) -> Instant {
+        while let Some((at, slot)) = self.path_keepalives.deadlines.first()
+            && at < bound
+            && let Some(silence) = self.path_keepalives.silence
+        {
+            let sent_at = self.paths.in_slot(slot).map(|path| path.sent_at);
+            let actual = sent_at.map_or(Instant::NEVER, |sent_at| sent_at + silence);
+            if actual <= at {
+                return at;
             }
             // Something was sent since.
             self.path_keepalives.deadlines.set(slot, actual);
         }
+        bound
     }
 
     /// Lets the paths that have been silent for too long say something.
     pub(super) fn keep_paths_open(&mut self, now: Instant) {
         let Some(silence) = self.path_keepalives.silence else { return };
-        while self.next_path_deadline(None).is_some_and(|at| at <= now) {
+        while self.next_path_deadline(Instant::NEVER).has_come(now) {
             let Some((_, path_slot)) = self.path_keepalives.deadlines.first() else { return };
             if let Some(path) = self.paths.in_slot(path_slot) {
                 // As good as sent.
                 path.sent_at = now;
             }
-            self.path_keepalives.deadlines.set(path_slot, Some(now + silence));
+            self.path_keepalives.deadlines.set(path_slot, now + silence);
             if let Some(slot) = self.path_keepalives.speaker(path_slot)
                 && let Some(entry) = self.slots.get_mut(slot)
             {

@@ -51,7 +51,7 @@ impl Endpoint {
             self.events.announce(entry.id(slot));
         }
         self.memory.recharge(&mut entry.charged, entry.conn.charge());
-        entry.deadline = entry.conn.poll_timeout(now);
+        entry.deadline = entry.conn.deadline(now);
         self.deadlines.update(slot, entry.deadline);
         Some(entry)
     }
@@ -90,7 +90,7 @@ impl Endpoint {
     /// Removes a connection that is over and held by nobody.
     fn bury(&mut self, slot: u32) {
         let Some(mut entry) = self.slots.remove(slot) else { return };
-        self.deadlines.set(slot, None);
+        self.deadlines.set(slot, Instant::NEVER);
         self.memory.recharge(&mut entry.charged, 0);
         self.events.forget(entry.is_announced, &self.slots);
         if entry.is_keyed
@@ -116,23 +116,23 @@ impl Endpoint {
     }
 
     /// The earliest deadline of a connection.
-    pub(super) fn next_connection_deadline(&mut self) -> Option<Instant> {
-        loop {
-            let (at, slot) = self.deadlines.first()?;
-            let actual = self.slots.get(slot).and_then(|entry| entry.deadline);
-            if actual == Some(at) || at <= self.now {
-                return Some(at);
+    pub(super) fn next_connection_deadline(&mut self) -> Instant {
+        while let Some((at, slot)) = self.deadlines.first() {
+            let actual = self.slots.get(slot).map_or(Instant::NEVER, |entry| entry.deadline);
+            if actual == at || at <= self.now {
+                return at;
             }
             // It has moved away, or is gone.
             self.deadlines.set(slot, actual);
         }
+        Instant::NEVER
     }
 
     /// A connection whose entry has come up at `now`, whether its deadline is
     /// still the same or not.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<u32> {
         let (_, slot) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
-        self.deadlines.set(slot, None);
+        self.deadlines.set(slot, Instant::NEVER);
         Some(slot)
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Slot {
     /// It is one of those that may speak for the path.
     pub(super) is_speaker: bool,
     /// When it wants to be called, as it was when it was last settled.
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Instant,
     /// What its buffers are charged for, of the memory that all share.
     pub(super) charged: u64,
     generation: u32,
@@ -102,7 +102,7 @@ impl Slots {
             is_announced: false,
             keeps_path,
             is_speaker: false,
-            deadline: None,
+            deadline: Instant::NEVER,
             charged: 0,
             generation,
         });

@@ -111,8 +111,8 @@ impl SynCache {
     }
 
     /// The earliest deadline.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+    pub(super) fn next_deadline(&self) -> Instant {
+        self.deadlines.first().map_or(Instant::NEVER, |(at, _)| *at)
     }
 
     /// An entry whose deadline has come.
@@ -163,14 +163,14 @@ mod tests {
         assert_eq!(cache.of(ListenerId { slot: 2, generation: 0 }), [soon]);
         assert_eq!((cache.expired(at(9)), cache.expired(at(10))), (None, Some(soon)));
         cache.with(soon, |entry| entry.deadline = at(30));
-        assert_eq!(cache.next_deadline(), Some(at(20)));
+        assert_eq!(cache.next_deadline(), at(20));
         assert_eq!(cache.next_due(), Some(late));
         cache.with(late, |entry| entry.is_due = false);
         cache.with(soon, HalfOpen::resend);
         assert_eq!(cache.next_due(), Some(soon), "it was waiting for its turn already");
         assert_eq!(cache.next_due(), None);
         cache.remove(late);
-        assert_eq!((cache.next_deadline(), cache.has_room()), (Some(at(30)), true));
+        assert_eq!((cache.next_deadline(), cache.has_room()), (at(30), true));
     }
 
     #[test]

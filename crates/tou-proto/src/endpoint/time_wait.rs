@@ -79,8 +79,8 @@ impl TimeWaits {
     }
 
     /// When the next entry expires.
-    pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.queue.first().map(|(at, _)| *at)
+    pub(super) fn next_expiry(&self) -> Instant {
+        self.queue.first().map_or(Instant::NEVER, |(at, _)| *at)
     }
 
     /// An entry whose time is over at `now`.
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(evicted, None);
         let (second, evicted) = store.insert(at(10), key(3), remains());
         assert_eq!(evicted, None);
-        assert_eq!(store.next_expiry(), Some(at(60)));
+        assert_eq!(store.next_expiry(), at(60));
         let (third, evicted) = store.insert(at(20), key(4), remains());
         assert_eq!(evicted, Some(first));
         assert_eq!(store.remove(first), Some(key(2)));
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(store.expired(at(70)), None);
         assert_eq!(store.expired(at(80)), Some(third));
         store.remove(third);
-        assert_eq!((store.len(), store.next_expiry()), (0, None));
+        assert_eq!((store.len(), store.next_expiry()), (0, Instant::NEVER));
     }
 
     #[test]
@@ -350,7 +350,7 @@ mod tests {
         let (slot, evicted) = store.insert(Instant::ZERO, key(2), remains());
         assert_eq!(evicted, Some(slot));
         store.remove(slot);
-        assert_eq!((store.len(), store.next_expiry()), (0, None));
+        assert_eq!((store.len(), store.next_expiry()), (0, Instant::NEVER));
     }
 
     #[test]
@@ -376,9 +376,9 @@ mod tests {
         let (slot, _) = store.insert(at(0), key(2), remains());
         let verdict = store.judge(at(10), slot, &segment(FIN, PEER + 1), 0);
         assert!(matches!(verdict, Verdict::Answer(_)));
-        assert_eq!(store.next_expiry(), Some(at(70)));
+        assert_eq!(store.next_expiry(), at(70));
         store.judge(at(20), slot, &segment(FIN, PEER + 9), 0);
-        assert_eq!(store.next_expiry(), Some(at(70)));
+        assert_eq!(store.next_expiry(), at(70));
         assert_eq!(store.expired(at(70)), Some(slot));
     }
 

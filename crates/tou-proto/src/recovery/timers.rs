@@ -31,6 +31,11 @@ impl Recovery {
         }
     }
 
+    /// When the armed timer expires; never when nothing is outstanding.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.timer().map_or(Instant::NEVER, |(deadline, _)| deadline)
+    }
+
     /// When a probe is due (RFC 8985 §7.2): not during an episode, and not while
     /// segments are SACKed.
     fn probe_deadline(&self) -> Option<Instant> {
