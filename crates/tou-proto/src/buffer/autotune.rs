@@ -28,9 +28,7 @@
 //! never falls: a window must not shrink (RFC 9293 SHLD-14), and a limit that is not used
 //! costs nothing.
 
-use core::time::Duration;
-
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// How many times the bytes read in a round trip may be buffered; see above.
 const LEAD: u64 = 4;
@@ -63,10 +61,10 @@ impl RecvAutotune {
     /// Notes that the user read `bytes`. `rtt`: the best estimate of the path's round trip as
     /// seen by the receiver. While it is `None` nothing is measured and the limit stays, so
     /// the handshake's is better than none.
-    pub(crate) fn on_read(&mut self, now: Instant, bytes: u64, rtt: Option<Duration>) {
+    pub(crate) fn on_read(&mut self, now: Instant, bytes: u64, rtt: Option<Span>) {
         let Some(rtt) = rtt else { return };
         let (start, before) = match self.round {
-            Some((start, read)) if now.saturating_since(start) < rtt => (start, read),
+            Some((start, read)) if now.span_since(start) < rtt => (start, read),
             _ => (now, 0),
         };
         let read = before.saturating_add(bytes);
@@ -78,8 +76,9 @@ impl RecvAutotune {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
 
-    const RTT: Duration = Duration::from_millis(40);
+    const RTT: Span = Span::from_millis(40);
     const INITIAL: u64 = 64 * 1024;
     const MAX: u64 = 64 * 1024 * 1024;
 
@@ -173,7 +172,7 @@ mod tests {
         tune.on_read(at(5, 0), 20_000, Some(RTT));
         tune.on_read(at(4, 0), 20_000, Some(RTT));
         assert_eq!(tune.limit(), 160_000);
-        tune.on_read(at(4, 0), 20_000, Some(Duration::ZERO));
+        tune.on_read(at(4, 0), 20_000, Some(Span::ZERO));
         assert_eq!(tune.limit(), 160_000);
     }
 }

@@ -101,6 +101,9 @@ impl RecvBuffer {
 
     /// Copies out and removes the next bytes; returns how many.
     pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
+        if self.unread == 0 {
+            return 0;
+        }
         let mut copied = 0;
         while copied < out.len() {
             let rest = out.get_mut(copied..).unwrap_or_default();

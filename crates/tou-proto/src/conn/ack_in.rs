@@ -2,6 +2,7 @@
 //! scoreboard, to the congestion window, to the send buffer and to the state.
 
 use core::ops::Range;
+use core::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -85,13 +86,13 @@ impl Connection {
             .timestamps
             .filter(|_| self.negotiated.timestamps && seg.ack > self.snd.iss);
         let tsecr = timestamps.map(|timestamps| timestamps.tsecr);
-        let sack: SmallVec<[Range<StreamPos>; 4]> = if self.negotiated.sack {
+        let mut sack: SmallVec<[Range<StreamPos>; 4]> = SmallVec::new();
+        if self.negotiated.sack {
             let position = |seq| self.snd.una.nearest(seq);
-            let blocks = seg.header.options.sack.iter();
-            blocks.map(|block| position(block.left)..position(block.right)).collect()
-        } else {
-            SmallVec::new()
-        };
+            for block in &seg.header.options.sack {
+                sack.push(position(block.left)..position(block.right));
+            }
+        }
         let outcome = self.recovery.on_ack(&AckInfo {
             now,
             ack: seg.ack,
@@ -126,7 +127,9 @@ impl Connection {
             self.snd.up = None;
         }
         self.flags.tail_probe = false;
-        self.interest.on_room(self.send_room(), self.send_limit());
+        if self.interest.wants_room() {
+            self.interest.on_room(self.send_room(), self.send_limit());
+        }
     }
 
     /// Loss, delivery and mistakes, as the congestion controller sees them.
@@ -165,8 +168,8 @@ impl Connection {
             prior_in_flight: outcome.prior_in_flight,
             in_flight: outcome.in_flight,
             rtt_sample: outcome.rtt_sample,
-            srtt: self.recovery.srtt(),
-            min_rtt: self.recovery.min_rtt(),
+            srtt: self.recovery.srtt().map(Duration::from),
+            min_rtt: self.recovery.min_rtt().map(Duration::from),
             ack_pos: seg.ack.raw(),
             sent_pos: self.snd.nxt.raw(),
             app_limited: seg.ack > self.cwnd_limited_to,

@@ -1,5 +1,7 @@
 //! The snapshot that users read.
 
+use core::time::Duration;
+
 use crate::cc::Controller;
 use crate::stats::ConnectionInfo;
 
@@ -18,10 +20,10 @@ impl Connection {
         let congestion = self.congestion.as_ref();
         ConnectionInfo {
             state: self.state,
-            srtt: self.recovery.srtt(),
-            rttvar: self.recovery.rttvar(),
-            min_rtt: self.recovery.min_rtt(),
-            rto: self.recovery.rto(),
+            srtt: self.recovery.srtt().map(Duration::from),
+            rttvar: self.recovery.rttvar().map(Duration::from),
+            min_rtt: self.recovery.min_rtt().map(Duration::from),
+            rto: self.recovery.rto().into(),
             timeouts_in_a_row: self.recovery.consecutive_rtos(),
             is_stalled: self.recovery.consecutive_rtos() >= STALLED_TIMEOUTS,
             user_timeout: self.user_timeout(),

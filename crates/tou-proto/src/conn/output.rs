@@ -339,7 +339,7 @@ impl Connection {
                 self.counters.tail_probes += 1;
             }
             Reason::WindowProbe => {
-                self.persist.on_probe(now, self.recovery.rto());
+                self.persist.on_probe(now, self.recovery.rto().into());
                 self.counters.window_probes += 1;
             }
         }
@@ -362,7 +362,7 @@ impl Connection {
         if self.snd.is_syn_acked() {
             self.progress_at = now;
         }
-        let is_idle = now.saturating_since(self.sent_at) > self.recovery.rto();
+        let is_idle = now.span_since(self.sent_at) > self.recovery.rto();
         if let (true, Some(congestion)) = (is_idle, &mut self.congestion) {
             congestion.on_idle(now);
         }

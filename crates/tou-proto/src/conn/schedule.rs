@@ -272,7 +272,7 @@ impl Connection {
             self.persist.leave();
         }
         match self.stuck() {
-            Some(kind) => self.persist.enter(now, kind, self.recovery.rto()),
+            Some(kind) => self.persist.enter(now, kind, self.recovery.rto().into()),
             None => self.persist.leave(),
         }
     }

@@ -143,7 +143,7 @@ impl Connection {
     /// How long an answer from behind a closed window may take: until the next
     /// retransmission has asked for it.
     fn patience(&self) -> Duration {
-        if self.snd.wnd == 0 { 2 * self.recovery.rto() } else { Duration::ZERO }
+        if self.snd.wnd == 0 { 2 * Duration::from(self.recovery.rto()) } else { Duration::ZERO }
     }
 
     /// The next keepalive probe (RFC 9293 §3.8.4): only while nothing is in

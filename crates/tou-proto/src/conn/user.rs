@@ -57,9 +57,14 @@ impl Interest {
         self.happened.readable |= core::mem::take(&mut self.wants_data);
     }
 
+    /// The user waits for room.
+    pub(super) fn wants_room(&self) -> bool {
+        self.wants_room
+    }
+
     /// `room` of `limit` bytes are free: worth a wake-up from a third on.
     pub(super) fn on_room(&mut self, room: u64, limit: u64) {
-        if self.wants_room && room >= limit / 3 {
+        if room >= limit / 3 {
             self.wants_room = false;
             self.happened.writable = true;
         }

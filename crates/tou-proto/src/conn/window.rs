@@ -1,10 +1,8 @@
 //! Windows: the one the peer offers, the one this side offers, and silly-window
 //! avoidance on the receiving side (RFC 9293 §3.8.6).
 
-use core::time::Duration;
-
 use crate::seq::StreamPos;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 use super::Connection;
 use super::close::Owner;
@@ -12,7 +10,7 @@ use super::input::Arrival;
 
 /// On the shortest paths it is not the path that takes the time of a round trip
 /// but the two programs.
-const MIN_TUNING_INTERVAL: Duration = Duration::from_millis(2);
+const MIN_TUNING_INTERVAL: Span = Span::from_millis(2);
 
 impl Connection {
     /// Takes the window of an acceptable segment, unless a newer segment's
@@ -64,7 +62,7 @@ impl Connection {
         // A side that only receives has the handshake's sample, taken while
         // nothing was busy, or none. A round trip taken for too long only makes
         // the buffer grow sooner.
-        let rtt = self.recovery.srtt().unwrap_or(self.config.fields.rto_initial);
+        let rtt = self.recovery.srtt().unwrap_or(self.config.fields.rto_initial.into());
         self.autotune.on_read(now, bytes, Some(rtt.max(MIN_TUNING_INTERVAL)));
         let limit = self.recv_limit();
         let growth = self.recv_edge().since(self.rcv.edge);

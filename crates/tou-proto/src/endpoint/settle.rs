@@ -32,18 +32,8 @@ impl Endpoint {
     /// All but the line. `None` if the connection is over and held by nobody: it is
     /// no more.
     fn keep_in_step(&mut self, now: Instant, slot: u32) -> Option<&mut Slot> {
-        let entry = self.slots.get_mut(slot)?;
-        let is_closing = matches!(entry.conn.state(), State::Closed | State::TimeWait);
-        if is_closing {
-            self.hand_over_remains(now, slot);
-        }
-        let entry = self.slots.get_mut(slot)?;
-        if entry.keeps_path && entry.can_speak() != entry.is_speaker {
-            self.settle_speaker(now, slot);
-        }
-        if is_closing && self.slots.get(slot)?.conn.is_finished() {
-            self.bury(slot);
-            return None;
+        if self.slots.get(slot)?.has_new_standing() {
+            self.settle_standing(now, slot);
         }
         let entry = self.slots.get_mut(slot)?;
         if entry.has_news() {
@@ -54,6 +44,16 @@ impl Endpoint {
         entry.deadline = entry.conn.deadline(now);
         self.deadlines.update(slot, entry.deadline);
         Some(entry)
+    }
+
+    /// A connection is over, or nearly, or can keep its path open from now on.
+    #[cold]
+    fn settle_standing(&mut self, now: Instant, slot: u32) {
+        self.hand_over_remains(now, slot);
+        self.settle_speaker(now, slot);
+        if self.slots.get(slot).is_some_and(|entry| entry.conn.is_finished()) {
+            self.bury(slot);
+        }
     }
 
     /// A connection in TIME-WAIT passes its names to what remains of it. The

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use slab::Slab;
 
-use crate::conn::Connection;
+use crate::conn::{Connection, State};
 use crate::id::{ConnId, PeerId, Port};
 use crate::time::Instant;
 
@@ -62,6 +62,12 @@ impl Slot {
     /// the queue of events.
     pub(super) fn has_news(&self) -> bool {
         !self.is_announced && self.stage == Stage::User && self.conn.has_happenings()
+    }
+
+    /// Whether the table of names and the paths may have to hear of the connection.
+    pub(super) fn has_new_standing(&self) -> bool {
+        let is_closing = matches!(self.conn.state(), State::Closed | State::TimeWait);
+        is_closing || (self.keeps_path && self.can_speak() != self.is_speaker)
     }
 
     /// The connection can keep its path open.

@@ -137,6 +137,9 @@ impl Recovery {
         delivery: &Delivery,
         blocks: &SackBlocks,
     ) -> Option<Spurious> {
+        if self.undo.is_settled() {
+            return None;
+        }
         let spurious = self.undo.on_ack(&UndoAck {
             una: self.board.queue.start(),
             advanced: delivery.acked > 0,

@@ -447,22 +447,22 @@ impl Recovery {
         self.rto.expiries()
     }
 
-    pub(crate) fn srtt(&self) -> Option<Duration> {
-        self.rtt.srtt().map(Duration::from)
+    pub(crate) fn srtt(&self) -> Option<Span> {
+        self.rtt.srtt()
     }
 
-    pub(crate) fn rttvar(&self) -> Option<Duration> {
-        self.rtt.rttvar().map(Duration::from)
+    pub(crate) fn rttvar(&self) -> Option<Span> {
+        self.rtt.rttvar()
     }
 
     /// The least round trip of the last minutes (RFC 8985 §6.2 step 1).
-    pub(crate) fn min_rtt(&self) -> Option<Duration> {
-        self.rtt.min_rtt().map(Duration::from)
+    pub(crate) fn min_rtt(&self) -> Option<Span> {
+        self.rtt.min_rtt()
     }
 
     /// The present RTO, backoff included.
-    pub(crate) fn rto(&self) -> Duration {
-        self.rto.value().into()
+    pub(crate) fn rto(&self) -> Span {
+        self.rto.value()
     }
 
     /// The handshake is complete. If a SYN had to be sent again and gave no

@@ -337,6 +337,7 @@ impl SentQueue {
     }
 
     /// Takes the front segment off, if it ends at or before `position`.
+    #[inline]
     pub(super) fn pop_acknowledged(&mut self, position: StreamPos) -> Option<SentSegment> {
         let segment = self.segments.front().filter(|segment| segment.end <= position)?;
         let (state, len, end) = (segment.state, segment.len(), segment.end);
@@ -378,8 +379,10 @@ impl SentQueue {
 
     /// Nothing is outstanding: gives memory back.
     pub(super) fn release_memory(&mut self) {
-        self.segments.shrink_to(KEPT_CAPACITY);
-        self.lost.clear();
+        if self.segments.capacity() > KEPT_CAPACITY {
+            self.segments.shrink_to(KEPT_CAPACITY);
+        }
+        debug_assert!(self.lost.is_empty(), "what is lost is outstanding");
     }
 
     /// Cuts segments into pieces and renumbers the rest. `piece` is given what

@@ -139,6 +139,11 @@ impl Undo {
         }
     }
 
+    /// There is nothing to judge.
+    pub(super) fn is_settled(&self) -> bool {
+        self.episode.is_none()
+    }
+
     /// Judges by an acknowledgment. A mistake is reported once.
     pub(super) fn on_ack(&mut self, ack: &UndoAck) -> Option<Spurious> {
         let episode = self.episode.as_mut()?;

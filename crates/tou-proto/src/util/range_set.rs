@@ -93,7 +93,10 @@ impl RangeSet {
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.ranges.clear();
+        // To clear an empty map costs more than to see that it is.
+        if !self.ranges.is_empty() {
+            self.ranges.clear();
+        }
     }
 
     /// The ranges in ascending order.

@@ -140,7 +140,7 @@ fn a_handshake_segment_has_the_retransmission_timer_only_and_doubles_it() {
     let outcome = sender.ack(7100, 1, &[]);
     assert_eq!((outcome.rtt_sample, outcome.recovery_ended), (None, true));
     sender.recovery.on_established(true);
-    assert_eq!(sender.recovery.rto(), dur(3000));
+    assert_eq!(sender.recovery.rto(), dur(3000).into());
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn backoff_stays_until_a_segment_sent_once_is_acknowledged() {
     let (now, _) = sender.expire();
     sender.retransmit(now);
     sender.ack(now + 100, 1, &[]);
-    assert_eq!(sender.recovery.rto(), before * 2);
+    assert_eq!(sender.recovery.rto(), before.saturating_mul(2));
     assert_eq!(sender.recovery.consecutive_rtos(), 0);
     sender.send(now + 200, 1);
     sender.ack(now + 300, 2, &[]);
@@ -301,7 +301,7 @@ fn an_echo_gives_the_sample_that_no_segment_does() {
         duplicate: false,
     });
     assert_eq!(outcome.rtt_sample, Some(dur(130)));
-    assert_eq!(sender.recovery.min_rtt(), Some(dur(100)));
+    assert_eq!(sender.recovery.min_rtt(), Some(dur(100).into()));
 }
 
 /// RFC 8985 §6.3, RFC 6298 (5.4): what was sent lately is spared.
@@ -408,7 +408,7 @@ fn eifel_ends_a_needless_timeout() {
     // its way may only mean that its acknowledgment was lost.
     assert_eq!(sender.recovery.in_flight(), 4 * MSS);
     assert_eq!(sender.recovery.next_lost(), None);
-    assert_eq!(sender.recovery.srtt(), Some(dur(100)));
+    assert_eq!(sender.recovery.srtt(), Some(dur(100).into()));
 }
 
 #[test]
