@@ -1,8 +1,9 @@
 //! Small requests and their answers through two endpoints in one thread: no
 //! sockets, no simulator.
 //!
-//! Each side makes the calls that a driver makes, so that what they cost when
-//! there is nothing to do counts too. It must not know who measures what.
+//! Each side makes the calls that the blocking driver makes, in its order, so that
+//! what they cost when there is nothing to do counts too. It must not know who
+//! measures what.
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
@@ -17,7 +18,6 @@ use tou_proto::{
 /// datagram takes ten microseconds.
 #[derive(Debug)]
 pub struct Echo {
-    now: Instant,
     client: Side,
     server: Side,
     /// The wire.
@@ -26,6 +26,7 @@ pub struct Echo {
 
 #[derive(Debug)]
 struct Side {
+    now: Instant,
     endpoint: Endpoint,
     addr: SocketAddr,
     conn: Option<ConnId>,
@@ -40,12 +41,7 @@ impl Echo {
     /// If they do not connect.
     #[must_use]
     pub fn new() -> Self {
-        let mut echo = Self {
-            now: Instant::ZERO,
-            client: Side::new(1),
-            server: Side::new(2),
-            wire: BytesMut::new(),
-        };
+        let mut echo = Self { client: Side::new(1), server: Side::new(2), wire: BytesMut::new() };
         echo.connect();
         echo
     }
@@ -54,7 +50,7 @@ impl Echo {
         let port = Port::new(PORT).expect("not zero");
         let listener = self.server.endpoint.listen(port, 1).expect("a free port");
         let remote = Remote { addr: self.server.addr, port };
-        let conn = self.client.endpoint.connect(self.now, remote);
+        let conn = self.client.endpoint.connect(self.client.now, remote);
         self.client.conn = Some(conn.expect("room for one"));
         for _ in 0..4 {
             self.turn(Role::Client);
@@ -71,36 +67,46 @@ impl Echo {
     /// If one does not arrive.
     pub fn rounds(&mut self, rounds: u64) {
         for _ in 0..rounds {
-            self.client.write(self.now);
-            self.turn(Role::Client);
-            self.client.wait(self.now);
-            self.take(Role::Server);
-            self.server.write(self.now);
-            self.turn(Role::Server);
-            self.server.wait(self.now);
-            self.take(Role::Client);
+            self.say(Role::Client);
+            self.hear(Role::Server);
+            self.say(Role::Server);
+            self.hear(Role::Client);
         }
     }
 
-    /// What has arrived is announced, and read.
-    fn take(&mut self, role: Role) {
-        self.turn(role);
-        match role {
-            Role::Client => self.client.read(self.now),
-            Role::Server => self.server.read(self.now),
-        }
-        self.turn(role);
+    /// One side writes, and waits: what it has written goes over, it looks for an
+    /// answer, finds none, and asks how long it may sleep.
+    fn say(&mut self, role: Role) {
+        self.side(role).write();
+        self.flush(role);
+        let side = self.side(role);
+        assert_eq!(side.read(), Err(ReadError::WouldBlock), "nothing yet");
+        let deadline = side.endpoint.poll_timeout();
+        assert!(deadline.is_some(), "what was sent may be lost");
     }
 
-    /// A driver's turn: time, then what there is to send, which the other side
-    /// receives, then events.
+    /// Something has come to one side: whatever else is due is done, and it is read.
+    fn hear(&mut self, role: Role) {
+        self.turn(role);
+        assert_eq!(self.side(role).read(), Ok(SIZE), "it has arrived");
+    }
+
+    /// Time, and then what there is to send.
     fn turn(&mut self, role: Role) {
+        let side = self.side(role);
+        if side.endpoint.poll_timeout().is_some_and(|deadline| deadline <= side.now) {
+            side.endpoint.handle_timeout(side.now);
+        }
+        self.flush(role);
+    }
+
+    /// What one side has to send goes over to the other; then its events.
+    fn flush(&mut self, role: Role) {
         let (from, to) = match role {
             Role::Client => (&mut self.client, &mut self.server),
             Role::Server => (&mut self.server, &mut self.client),
         };
-        from.wake(self.now);
-        while let Some(transmit) = from.endpoint.poll_transmit(self.now, &mut from.buf) {
+        while let Some(transmit) = from.endpoint.poll_transmit(from.now, &mut from.buf) {
             self.wire.extend_from_slice(from.buf.data());
             let batch = ReceivedBatch {
                 peer: from.addr,
@@ -109,13 +115,19 @@ impl Echo {
                 stride: transmit.stride,
                 data: self.wire.split().freeze(),
             };
-            self.now = self.now + DELAY;
-            to.endpoint.handle_batch(self.now, &batch);
+            to.now = from.now + DELAY;
+            to.endpoint.handle_batch(to.now, &batch);
         }
         while let Some(event) = from.endpoint.poll_event() {
             assert!(!matches!(event, Event::Closed(..)), "the connection broke");
         }
-        from.wake(self.now);
+    }
+
+    fn side(&mut self, role: Role) -> &mut Side {
+        match role {
+            Role::Client => &mut self.client,
+            Role::Server => &mut self.server,
+        }
     }
 }
 
@@ -139,6 +151,7 @@ impl Side {
             .build()
             .expect("all else is default");
         Self {
+            now: Instant::ZERO,
             endpoint: Endpoint::new(config, [host; 32]),
             addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), PORT)),
             conn: None,
@@ -146,30 +159,15 @@ impl Side {
         }
     }
 
-    fn write(&mut self, now: Instant) {
+    fn write(&mut self) {
         let conn = self.conn.expect("connected");
-        let written = self.endpoint.write(now, conn, &[0x5A; SIZE]);
+        let written = self.endpoint.write(self.now, conn, &[0x5A; SIZE]);
         assert_eq!(written, Ok(SIZE), "room for one");
     }
 
-    fn read(&mut self, now: Instant) {
-        assert_eq!(self.try_read(now), Ok(SIZE), "it has arrived");
-    }
-
-    /// Who waits for data has looked first, and is told when it comes.
-    fn wait(&mut self, now: Instant) {
-        assert_eq!(self.try_read(now), Err(ReadError::WouldBlock), "nothing yet");
-    }
-
-    fn try_read(&mut self, now: Instant) -> Result<usize, ReadError> {
+    fn read(&mut self) -> Result<usize, ReadError> {
         let conn = self.conn.expect("connected");
-        self.endpoint.read(now, conn, &mut [0; SIZE])
-    }
-
-    fn wake(&mut self, now: Instant) {
-        if self.endpoint.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            self.endpoint.handle_timeout(now);
-        }
+        self.endpoint.read(self.now, conn, &mut [0; SIZE])
     }
 }
 

@@ -85,7 +85,7 @@ impl Connection {
         if self.is_cwnd_limited(now) {
             self.cwnd_limited_to = self.snd.nxt;
         }
-        self.counters.segments_limited += u64::from(self.has_sent_enough() && self.unsent() > 0);
+        self.counters.segments_limited += u64::from(self.unsent() > 0 && self.has_sent_enough());
         self.settle(now);
         let stride = buf.headroom() + size + buf.tailroom();
         Some(Filled { segments, stride, may_have_more })
@@ -149,12 +149,13 @@ impl Connection {
         if self.flags.fin_queued && range.end == self.stream_end() {
             flags |= SegmentFlags::FIN;
         }
-        let mut built = self.build_header(now, range.start, flags, data);
-        if let Some(up) = self.snd.up.filter(|up| *up > range.start) {
-            built.header.flags |= SegmentFlags::URG;
-            // RFC 6093 §3: the pointer says "after the last urgent byte".
-            built.header.urgent = u16::try_from(up.since(range.start)).unwrap_or(u16::MAX);
+        // RFC 6093 §3: the pointer says "after the last urgent byte".
+        let urgent = self.snd.up.map_or(0, |up| up.since(range.start));
+        if urgent > 0 {
+            flags |= SegmentFlags::URG;
         }
+        let mut built = self.build_header(now, range.start, flags, data);
+        built.header.urgent = u16::try_from(urgent).unwrap_or(u16::MAX);
         built
     }
 
@@ -209,11 +210,11 @@ impl Connection {
     /// not, an acknowledgment by itself will carry it. Returns whether nothing was
     /// left out.
     fn add_user_timeout(&self, options: &mut SegmentOptions, data_len: u64) -> bool {
-        let option = self.due_user_timeout_option();
+        let Some(option) = self.due_user_timeout_option() else { return true };
         let with_it = data_len + options.encoded_len() as u64 + 4;
         let fits = data_len == 0 || with_it <= u64::from(self.segment_size.mss());
-        options.user_timeout = option.filter(|_| fits);
-        option.is_none() || fits
+        options.user_timeout = fits.then_some(option);
+        fits
     }
 
     /// Adds SACK blocks to an acknowledgment if there are more to tell of than one

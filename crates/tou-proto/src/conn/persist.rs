@@ -65,6 +65,11 @@ impl Persist {
         });
     }
 
+    /// Whether it is.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.is_some()
+    }
+
     /// Data flows again.
     pub(crate) fn leave(&mut self) {
         self.stuck = None;

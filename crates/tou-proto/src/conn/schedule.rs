@@ -118,6 +118,9 @@ impl Connection {
     }
 
     fn schedule_stream(&self, now: Instant, batch: Batch) -> Decision {
+        if self.has_nothing_to_send() {
+            return Decision::Idle;
+        }
         let stream = self.schedule_data(batch);
         if let Some(plan) = stream {
             // What was lost goes at the pace of what arrives (RFC 9937; RFC 5681 §3.1 after
@@ -140,6 +143,17 @@ impl Connection {
         } else {
             Decision::Idle
         }
+    }
+
+    /// What is usual when there is nothing to send: no need to go through all that
+    /// there might be.
+    fn has_nothing_to_send(&self) -> bool {
+        self.unsent() == 0
+            && !self.acks.is_due()
+            && !self.flags.tail_probe
+            && !self.flags.keepalive_probe
+            && !self.persist.is_stuck()
+            && !self.recovery.has_lost()
     }
 
     /// The part of the stream to send: what was lost, then probes, then what is

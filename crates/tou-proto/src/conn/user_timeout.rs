@@ -49,7 +49,7 @@ impl Connection {
 
     /// The same, if a segment that is no SYN is to carry it.
     pub(super) fn due_user_timeout_option(&self) -> Option<UserTimeout> {
-        self.user_timeout_option().filter(|_| self.timeout_advice.is_due)
+        if self.timeout_advice.is_due { self.user_timeout_option() } else { None }
     }
 
     /// The connection is established: the first segment from now on repeats what

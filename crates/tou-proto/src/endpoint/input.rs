@@ -84,7 +84,20 @@ impl Endpoint {
             return Some(self.last_receiver);
         }
         let peer = self.paths.find(seg.batch.peer);
-        let target = peer.and_then(|peer| self.demux.find(&key(peer, &seg.header)));
+        match peer.and_then(|peer| self.demux.find(&key(peer, &seg.header))) {
+            Some(Target::Connection(slot)) => Some(slot),
+            target => self.find_no_connection(now, target, seg),
+        }
+    }
+
+    /// A segment for what is no connection, or not yet.
+    #[cold]
+    fn find_no_connection(
+        &mut self,
+        now: Instant,
+        target: Option<Target>,
+        seg: &Incoming<'_>,
+    ) -> Option<u32> {
         match target {
             Some(Target::Connection(slot)) => Some(slot),
             Some(Target::HalfOpen(slot)) => self.input_half_open(now, slot, seg),

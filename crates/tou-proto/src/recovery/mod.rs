@@ -369,6 +369,11 @@ impl Recovery {
         }
     }
 
+    /// Something is lost and not yet sent again.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.board.queue.has_lost()
+    }
+
     /// The lowest range that is lost and not yet sent again, at most one segment.
     pub(crate) fn next_lost(&self) -> Option<Range<StreamPos>> {
         let number = self.board.queue.first_lost()?;
@@ -379,7 +384,7 @@ impl Recovery {
     /// (RFC 9937 §6.2): one lost segment goes out whatever the window says. Cleared
     /// by the next `on_retransmitted`.
     pub(crate) fn must_retransmit(&self) -> bool {
-        self.must_retransmit && self.board.queue.first_lost().is_some()
+        self.must_retransmit && self.has_lost()
     }
 
     /// New data, if any may be sent, should go before what is lost, two segments of

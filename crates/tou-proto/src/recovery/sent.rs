@@ -208,6 +208,11 @@ impl SentQueue {
         self.get(self.end_before(position)).filter(|segment| segment.start <= position)
     }
 
+    /// Whether any segment is lost.
+    pub(super) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
     /// The lowest lost segment.
     pub(super) fn first_lost(&self) -> Option<SegmentNumber> {
         self.lost.first().copied()
