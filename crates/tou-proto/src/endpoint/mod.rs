@@ -103,6 +103,9 @@ pub struct Endpoint {
     strays: StrayReplies,
     deadlines: Deadlines,
     path_keepalives: PathKeepalives,
+    /// The slot of the connection that was last written to, if its deadline was not
+    /// noted since.
+    unsettled: Option<u32>,
     /// The slot of the connection that last received something: most segments are
     /// for the same one as those before them.
     last_receiver: u32,
@@ -135,6 +138,7 @@ impl Endpoint {
             strays: StrayReplies::new(fields.stray_replies_per_second, &secret),
             deadlines: Deadlines::default(),
             path_keepalives: PathKeepalives::new(fields.path_keepalive),
+            unsettled: None,
             last_receiver: 0,
             ready: VecDeque::new(),
             events: Events::default(),
@@ -267,6 +271,7 @@ impl DatagramMachine for Endpoint {
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {
+        self.settle_deadline();
         let connection = self.next_connection_deadline();
         let half_open = self.syn_cache.next_deadline();
         let time_wait = self.time_waits.next_expiry();
@@ -275,6 +280,7 @@ impl DatagramMachine for Endpoint {
 
     fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
+        self.settle_deadline();
         while let Some(slot) = self.next_due(now) {
             if let Some(entry) = self.slots.get_mut(slot) {
                 entry.conn.handle_timeout(now);

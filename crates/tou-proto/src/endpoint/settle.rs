@@ -41,9 +41,22 @@ impl Endpoint {
             self.events.announce(entry.id(slot));
         }
         self.memory.recharge(&mut entry.charged, entry.conn.charge());
+        if self.unsettled == Some(slot) {
+            self.unsettled = None;
+        }
         entry.deadline = entry.conn.deadline(now);
         self.deadlines.update(slot, entry.deadline);
         Some(entry)
+    }
+
+    /// Notes the deadline of the connection that was last written to.
+    pub(super) fn settle_deadline(&mut self) {
+        if let Some(slot) = self.unsettled.take()
+            && let Some(entry) = self.slots.get_mut(slot)
+        {
+            entry.deadline = entry.conn.deadline(self.now);
+            self.deadlines.update(slot, entry.deadline);
+        }
     }
 
     /// A connection is over, or nearly, or can keep its path open from now on.

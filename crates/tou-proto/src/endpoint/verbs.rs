@@ -182,8 +182,7 @@ impl Endpoint {
     /// # Errors
     /// [`WriteError::WouldBlock`] when nothing fits now.
     pub fn write(&mut self, now: Instant, conn: ConnId, data: &[u8]) -> Result<usize, WriteError> {
-        let write = |conn: &mut Connection, now| conn.write(now, data);
-        self.with(now, conn, write).unwrap_or(Err(WriteError::UnknownConnection))
+        self.with_writer(now, conn, |conn, now| conn.write(now, data))
     }
 
     /// The same without copying: takes as much from the front of `data` as fits.
@@ -196,8 +195,7 @@ impl Endpoint {
         conn: ConnId,
         data: &mut Bytes,
     ) -> Result<usize, WriteError> {
-        let write = |conn: &mut Connection, now| conn.write_bytes(now, data);
-        self.with(now, conn, write).unwrap_or(Err(WriteError::UnknownConnection))
+        self.with_writer(now, conn, |conn, now| conn.write_bytes(now, data))
     }
 
     /// Marks everything written so far as urgent (RFC 9293 §3.8.5; RFC 6093
@@ -444,6 +442,30 @@ impl Endpoint {
         };
         let is_begin = may_begin && !has(SegmentFlags::RST);
         is_known || (is_begin && self.listeners.find(header.dst_port).is_some())
+    }
+
+    /// Runs a writing verb. All it can bring about is something to send, so that the
+    /// connection is settled when its turn to send comes; but for its deadline, if
+    /// somebody asks for that before.
+    fn with_writer(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        verb: impl FnOnce(&mut Connection, Instant) -> Result<usize, WriteError>,
+    ) -> Result<usize, WriteError> {
+        let now = self.advance(now);
+        let slot = self.slots.find_mut(id).ok_or(WriteError::UnknownConnection)?;
+        slot.conn.set_free_memory(self.memory.free());
+        let written = verb(&mut slot.conn, now)?;
+        self.memory.recharge(&mut slot.charged, slot.conn.charge());
+        if !slot.is_ready {
+            self.stand_in_line(id);
+        }
+        if self.unsettled != Some(id.slot) {
+            self.settle_deadline();
+            self.unsettled = Some(id.slot);
+        }
+        Ok(written)
     }
 
     /// Runs a reading verb. The only thing that reading may bring about is an
