@@ -42,6 +42,17 @@ fn tail_capacity(need: usize, held: u64) -> usize {
     to_usize(held).clamp(MIN_TAIL, CHUNK).max(need)
 }
 
+/// Copies as much of `data` as fits into the room that `tail` has; returns the rest.
+fn fill<'a>(tail: &mut BytesMut, data: &'a [u8]) -> &'a [u8] {
+    let room = tail.capacity() - tail.len();
+    if room == 0 {
+        return data;
+    }
+    let (fits, rest) = data.split_at(room.min(data.len()));
+    tail.extend_from_slice(fits);
+    rest
+}
+
 /// Takes what `tail` holds out of it; what room it has left stays its own.
 fn freeze(tail: &mut BytesMut) -> Bytes {
     if tail.len() == tail.capacity() {

@@ -20,7 +20,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use crate::buffer::reassembly::{Reassembly, SMALL, skip};
-use crate::buffer::{copy_prefix, freeze, shrink, tail_capacity, to_usize};
+use crate::buffer::{copy_prefix, fill, freeze, shrink, tail_capacity, to_usize};
 use crate::seq::StreamPos;
 
 /// What is charged for a chunk beside its place in the queue: the header in front of it, and
@@ -173,10 +173,10 @@ impl RecvBuffer {
     /// nothing else alive.
     pub(crate) fn unshare(&mut self, count: u64) {
         let mut rest = count.saturating_sub(self.tail.len() as u64);
-        for chunk in self.chunks.iter_mut().rev() {
-            if rest == 0 {
-                break;
-            }
+        let mut chunks = self.chunks.iter_mut().rev();
+        while rest > 0
+            && let Some(chunk) = chunks.next()
+        {
             rest = rest.saturating_sub(chunk.len() as u64);
             *chunk = Bytes::copy_from_slice(chunk);
         }
@@ -314,9 +314,7 @@ impl RecvBuffer {
 
     /// Copies a small payload into the tail.
     fn gather(&mut self, data: &[u8]) {
-        let room = self.tail.capacity() - self.tail.len();
-        let (fill, rest) = data.split_at(room.min(data.len()));
-        self.tail.extend_from_slice(fill);
+        let rest = fill(&mut self.tail, data);
         if !rest.is_empty() {
             self.flush_tail();
             self.tail = BytesMut::with_capacity(tail_capacity(rest.len(), self.unread));

@@ -9,7 +9,7 @@ use core::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::buffer::{CHUNK, copy_prefix, freeze, shrink, tail_capacity, to_usize};
+use crate::buffer::{CHUNK, copy_prefix, fill, freeze, shrink, tail_capacity, to_usize};
 use crate::seq::StreamPos;
 
 /// From this length on, [`SendBuffer::write_bytes`] keeps the user's buffer. Copying less
@@ -98,7 +98,10 @@ impl SendBuffer {
         self.start = position.clamp(self.start, self.end);
         if self.start == self.end {
             // An idle connection holds no memory here.
-            *self = Self::new(self.end);
+            self.tail = BytesMut::new();
+            if self.chunks.capacity() > 0 {
+                *self = Self::new(self.end);
+            }
             return;
         }
         while self.chunks.front().is_some_and(|chunk| chunk.end() <= self.start) {
@@ -155,10 +158,8 @@ impl SendBuffer {
     /// Copies `data` to the end: fills the tail, then makes chunks of the exact size, then
     /// begins a new tail with what remains.
     fn append(&mut self, data: &[u8]) {
-        let room = self.tail.capacity() - self.tail.len();
-        let (fill, mut rest) = data.split_at(room.min(data.len()));
-        self.tail.extend_from_slice(fill);
-        self.end = self.end + fill.len() as u64;
+        let mut rest = fill(&mut self.tail, data);
+        self.end = self.end + (data.len() - rest.len()) as u64;
         if rest.is_empty() {
             return;
         }

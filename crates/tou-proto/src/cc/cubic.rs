@@ -8,12 +8,10 @@
 //! fine enough that the steepest curve a TCP window can have errs by a fraction of a segment, and
 //! a power of two, so that the cube of a time is scaled by a shift.
 
-use core::time::Duration;
-
 use super::hystart::HyStart;
 use super::limits::{Limits, climb, credit};
 use super::{AckEvent, CongestionEvent, Controller, PathFacts, RtoEvent, SentEvent};
-use crate::time::{Instant, nanos};
+use crate::time::{Instant, Span, nanos};
 
 /// CUBIC (RFC 9438), its initial slow start by HyStart++ (RFC 9406).
 ///
@@ -113,7 +111,7 @@ impl Cubic {
     }
 
     /// Congestion avoidance (RFC 9438 §4.2 to §4.5) for `acked` bytes.
-    fn avoid(&mut self, event: &AckEvent, acked: u64, waited: Duration) {
+    fn avoid(&mut self, event: &AckEvent, acked: u64, waited: Span) {
         let mss = self.limits.mss();
         let window = &mut self.window;
         let mut epoch = match window.phase {
@@ -171,7 +169,7 @@ impl Controller for Cubic {
 
     fn on_ack(&mut self, event: &AckEvent) {
         self.limits.note_srtt(event.srtt);
-        let waited = event.now.saturating_since(self.accounted);
+        let waited = event.now.span_since(self.accounted);
         self.leave_out_time(event.now);
         if event.in_recovery {
             return;
@@ -295,8 +293,8 @@ impl Epoch {
     }
 
     /// The same, `waited` later.
-    fn after(self, waited: Duration) -> Self {
-        Self { elapsed: self.elapsed.saturating_add(nanos(waited)), ..self }
+    fn after(self, waited: Span) -> Self {
+        Self { elapsed: self.elapsed.saturating_add(waited.as_nanos()), ..self }
     }
 
     /// RFC 9438 §4.3: the window of a Reno flow that reduces as little as CUBIC does, and so must

@@ -213,9 +213,9 @@ impl Connection {
     /// fill it at the pace that follows from it.
     pub(super) fn is_cwnd_limited(&self, now: Instant) -> bool {
         let room = self.cwnd().saturating_sub(self.recovery.in_flight());
-        let has_more = room <= self.unsent().min(self.snd.usable_window());
+        let has_more = || room <= self.unsent().min(self.snd.usable_window());
         room < self.mss()
-            || (has_more && (self.is_worth_deferring() || self.pacer.wait(now).is_some()))
+            || (has_more() && (self.is_worth_deferring() || self.pacer.wait(now).is_some()))
     }
 
     /// One octet into a closed window (RFC 9293 §3.8.6.1, MUST-36), the same

@@ -64,10 +64,13 @@ impl Connection {
         // the buffer grow sooner.
         let rtt = self.recovery.srtt().unwrap_or(self.config.fields.rto_initial.into());
         self.autotune.on_read(now, bytes, Some(rtt.max(MIN_TUNING_INTERVAL)));
-        let limit = self.recv_limit();
         let growth = self.recv_edge().since(self.rcv.edge);
+        if growth == 0 || !self.state.may_receive() {
+            return;
+        }
+        let limit = self.recv_limit();
         let was_shut = self.visible_window() < self.recv_step(limit);
-        if self.state.may_receive() && growth > 0 && (was_shut || growth >= limit / 4) {
+        if was_shut || growth >= limit / 4 {
             self.acks.require();
         }
     }

@@ -6,6 +6,7 @@ use quickcheck::quickcheck;
 
 use super::*;
 use crate::cc::tests::{MSS, Path, acked, at, loss, rto};
+use core::time::Duration;
 
 /// The RFC's formulas, in segments and seconds.
 mod model {
