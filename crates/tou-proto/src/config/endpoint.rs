@@ -27,6 +27,13 @@ impl EndpointConfig {
         max.saturating_sub(fields.reserved_memory())
     }
 
+    /// How many bytes can arrive and wait, if that was said
+    /// ([`with_arrival_room`](EndpointConfigBuilder::with_arrival_room)).
+    #[must_use]
+    pub fn arrival_room(&self) -> Option<u64> {
+        self.fields.arrival_room
+    }
+
     /// A builder that holds this configuration, to change some of it.
     pub fn to_builder(&self) -> EndpointConfigBuilder {
         self.fields.clone()
@@ -50,6 +57,7 @@ pub struct EndpointConfigBuilder {
     pub(crate) checksum: Checksum,
     pub(crate) max_connections: usize,
     pub(crate) max_memory: Option<u64>,
+    pub(crate) arrival_room: Option<u64>,
     pub(crate) max_time_wait: usize,
     pub(crate) time_wait: Duration,
     pub(crate) ephemeral_ports: (u16, u16),
@@ -69,6 +77,7 @@ impl Default for EndpointConfigBuilder {
             checksum: Checksum::Carrier,
             max_connections: 65_536,
             max_memory: None,
+            arrival_room: None,
             max_time_wait: 65_536,
             time_wait: Duration::from_secs(60),
             ephemeral_ports: (20_480, 65_535),
@@ -120,6 +129,20 @@ impl EndpointConfigBuilder {
     /// that was offered is always taken.
     pub fn with_max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
+        self
+    }
+
+    /// How many bytes can arrive between two looks of whoever takes datagrams in and
+    /// none be lost: what the receive buffer of the UDP socket holds. `None`, which is
+    /// the default, is as much as there may be; drivers know their socket, and say so.
+    ///
+    /// Connections that receive share the room. On short paths the window that each
+    /// offers is kept to its share, but for what ends that take turns need: 256 KiB, or
+    /// half of the room. On a path of several milliseconds a window arrives over all of
+    /// the round trip, and may be as many times larger. Connections that receive less
+    /// than 32 KiB in a tenth of a second have no part in it.
+    pub fn with_arrival_room(mut self, bytes: Option<u64>) -> Self {
+        self.arrival_room = bytes;
         self
     }
 

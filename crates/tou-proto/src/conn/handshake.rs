@@ -203,6 +203,7 @@ impl Connection {
             keepalive_at: now,
             cwnd_limited_to: iss,
             free_memory: u64::MAX,
+            arrival_share: u64::MAX,
             error: None,
             counters: ConnectionCounters::default(),
             config,

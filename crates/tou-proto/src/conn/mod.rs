@@ -20,6 +20,7 @@
 
 mod ack_in;
 mod ack_out;
+mod arrivals;
 mod close;
 mod data_in;
 mod handshake;
@@ -134,6 +135,8 @@ pub struct Connection {
     cwnd_limited_to: StreamPos,
     /// Memory that is free for all connections of the endpoint together.
     free_memory: u64,
+    /// The part of the room for arrivals that is this connection's.
+    arrival_share: u64,
     error: Option<ConnectionError>,
     counters: ConnectionCounters,
 }
@@ -236,6 +239,6 @@ mod tests {
     /// of them is won or lost here.
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Connection>() <= 1_704, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 1_712, "{}", size_of::<Connection>());
     }
 }

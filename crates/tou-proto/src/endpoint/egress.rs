@@ -38,6 +38,7 @@ impl Endpoint {
             };
             entry.is_ready = false;
             entry.conn.set_free_memory(self.memory.free());
+            entry.conn.set_arrival_share(self.arrivals.share(now));
             let path = self.paths.in_slot(entry.peer.slot);
             let filled = entry.conn.poll_transmit(now, buf);
             let may_have_more = filled.is_some_and(|filled| filled.may_have_more);

@@ -149,6 +149,7 @@ impl Endpoint {
     fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) -> u64 {
         let Some(entry) = self.slots.get_mut(slot) else { return 0 };
         entry.conn.set_free_memory(self.memory.free());
+        entry.conn.set_arrival_share(self.arrivals.share(now));
         let before = entry.conn.unread();
         match entry.conn.handle_segment(now, &seg.header, seg.payload()) {
             Disposition::Done => entry.conn.unread().saturating_sub(before),
@@ -167,6 +168,7 @@ impl Endpoint {
             if kept > 0 && kept < batch.data.len() as u64 / 8 * 7 {
                 entry.conn.unshare(kept);
             }
+            self.arrivals.on_received(now, &mut entry.received, kept);
             entry.conn.end_of_batch(now);
             if entry.conn.take_heard() {
                 // It was the peer, and not somebody who uses its address.

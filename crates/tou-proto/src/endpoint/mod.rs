@@ -14,6 +14,7 @@
 //!  poll_transmit <- egress <- ready queue
 //! ```
 
+mod arrivals;
 mod cookie;
 mod deadlines;
 mod demux;
@@ -47,6 +48,7 @@ use crate::secret::Secret;
 use crate::stats::EndpointCounters;
 use crate::time::Instant;
 
+use self::arrivals::Arrivals;
 use self::deadlines::Deadlines;
 use self::demux::Demux;
 use self::events::Events;
@@ -96,6 +98,7 @@ pub struct Endpoint {
     listeners: Listeners,
     slots: Slots,
     memory: Memory,
+    arrivals: Arrivals,
     syn_cache: SynCache,
     /// When a cookie was sent last.
     cookie_sent: Option<Instant>,
@@ -132,6 +135,7 @@ impl Endpoint {
             listeners: Listeners::new(&secret),
             slots: Slots::default(),
             memory: Memory::new(config.shared_memory()),
+            arrivals: Arrivals::new(fields.arrival_room),
             syn_cache: SynCache::new(fields.max_syn_cache),
             cookie_sent: None,
             time_waits: TimeWaits::new(fields.time_wait, fields.max_time_wait),

@@ -8,6 +8,7 @@ use crate::conn::{Connection, State};
 use crate::id::{ConnId, PeerId, Port};
 use crate::time::Instant;
 
+use super::arrivals::Received;
 use super::demux::Key;
 
 /// A connection and what the endpoint keeps beside it.
@@ -34,6 +35,8 @@ pub(super) struct Slot {
     pub(super) deadline: Instant,
     /// What its buffers are charged for, of the memory that all share.
     pub(super) charged: u64,
+    /// What it has received lately, of the room that all share.
+    pub(super) received: Received,
     generation: u32,
 }
 
@@ -110,6 +113,7 @@ impl Slots {
             is_speaker: false,
             deadline: Instant::NEVER,
             charged: 0,
+            received: Received::default(),
             generation,
         });
         ConnId { slot: u32::try_from(slot).unwrap_or(u32::MAX), generation }

@@ -479,6 +479,7 @@ impl Endpoint {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(ReadError::UnknownConnection)?;
         slot.conn.set_free_memory(self.memory.free());
+        slot.conn.set_arrival_share(self.arrivals.share(now));
         let result = verb(&mut slot.conn, now);
         if slot.conn.is_ack_due() && !slot.is_ready {
             self.settle(now, id.slot);
@@ -515,6 +516,7 @@ impl Endpoint {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(UnknownConnection)?;
         slot.conn.set_free_memory(self.memory.free());
+        slot.conn.set_arrival_share(self.arrivals.share(now));
         let result = verb(&mut slot.conn, now);
         self.settle(now, id.slot);
         Ok(result)
