@@ -139,9 +139,13 @@ impl UdpSocket {
     /// The system's, when it refuses an option that cannot be done without.
     pub fn from_std(socket: StdSocket, options: &SocketOptions) -> io::Result<Self> {
         let reference = SockRef::from(&socket);
-        // Best effort: the limits are the administrator's.
-        let _ = reference.set_recv_buffer_size(options.recv_buffer);
-        let _ = reference.set_send_buffer_size(options.send_buffer);
+        // Best effort: the limits are the administrator's, who may pass them.
+        if !force_recv_buffer(&socket, options.recv_buffer) {
+            let _ = reference.set_recv_buffer_size(options.recv_buffer);
+        }
+        if !force_send_buffer(&socket, options.send_buffer) {
+            let _ = reference.set_send_buffer_size(options.send_buffer);
+        }
         Self::from_raw(KernelSocket::new(socket)?)
     }
 
@@ -197,6 +201,31 @@ impl std::os::windows::io::AsSocket for UdpSocket {
     fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
         self.as_std().as_socket()
     }
+}
+
+/// Sets the size of the receive buffer beyond the system's limit, for a process that is
+/// allowed to; false if it is not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn force_recv_buffer(socket: &StdSocket, octets: usize) -> bool {
+    use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
+    setsockopt(socket, RcvBufForce, &octets).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn force_recv_buffer(_socket: &StdSocket, _octets: usize) -> bool {
+    false
+}
+
+/// The same for the send buffer.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn force_send_buffer(socket: &StdSocket, octets: usize) -> bool {
+    use nix::sys::socket::{setsockopt, sockopt::SndBufForce};
+    setsockopt(socket, SndBufForce, &octets).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn force_send_buffer(_socket: &StdSocket, _octets: usize) -> bool {
+    false
 }
 
 #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]

@@ -341,6 +341,19 @@ fn buffers_are_as_large_as_the_system_grants() {
 }
 
 #[test]
+fn buffers_are_no_smaller_than_anybody_gets_who_asks() {
+    // A process with the right to passes the system's limits, others get as much as is.
+    let sizes = bind("127.0.0.1:0").unwrap().buffer_sizes().unwrap();
+    let asked = SocketOptions::default();
+    let plain = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let plain = socket2::SockRef::from(&plain);
+    plain.set_recv_buffer_size(asked.recv_buffer).unwrap();
+    plain.set_send_buffer_size(asked.send_buffer).unwrap();
+    assert!(sizes.recv >= plain.recv_buffer_size().unwrap(), "{sizes:?}");
+    assert!(sizes.send >= plain.send_buffer_size().unwrap(), "{sizes:?}");
+}
+
+#[test]
 fn a_callers_own_socket_keeps_its_port_and_ports_can_be_shared() {
     let own = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = own.local_addr().unwrap();
