@@ -176,7 +176,8 @@ impl<S: FromSetup> Builder<S> {
             (None, None) => Some(default_connection_config().build().map_err(error::config)?),
             (connection, _) => connection,
         };
-        let endpoint = Endpoint::new(self.endpoint.unwrap_or_default(), seed);
+        let config = with_room_of(&socket, self.endpoint.unwrap_or_default())?;
+        let endpoint = Endpoint::new(config, seed);
         let mut pump = Pump::new(socket, endpoint, Clock::start());
         for (direction, impairment) in &self.impairments {
             pump.impair(*direction, impairment)
@@ -201,8 +202,38 @@ impl<S> fmt::Debug for Builder<S> {
     }
 }
 
+/// `config`, with the room for arrivals that the socket has unless another is given.
+fn with_room_of(
+    socket: &UdpSocket,
+    config: Arc<EndpointConfig>,
+) -> io::Result<Arc<EndpointConfig>> {
+    if config.arrival_room().is_some() {
+        return Ok(config);
+    }
+    // What the system keeps beside the octets of a batch counts too.
+    let room = socket.buffer_sizes()?.recv as u64 / 4 * 3;
+    config.to_builder().with_arrival_room(Some(room)).build().map_err(error::config)
+}
+
 fn os_seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoint_knows_the_room_of_its_socket_unless_it_is_told_another() {
+        let options = SocketOptions::default().with_recv_buffer(100_000);
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let room = |config| with_room_of(&socket, config).unwrap().arrival_room().unwrap();
+        let recv = socket.buffer_sizes().unwrap().recv as u64;
+        let own = room(Arc::default());
+        assert!(own < recv && own > recv / 2, "{own} of {recv}");
+        let told = EndpointConfig::builder().with_arrival_room(Some(7)).build().unwrap();
+        assert_eq!(room(told), 7);
+    }
 }
