@@ -30,7 +30,7 @@ impl Connection {
     pub(super) fn arrival_limit(&self) -> u64 {
         // A side that only receives has the handshake's sample, or none: the path may
         // then be of any length.
-        let rtt = self.recovery.min_rtt().unwrap_or(self.config.fields.rto_initial);
+        let rtt = self.recovery.min_rtt().map_or(self.config.fields.rto_initial, Duration::from);
         spread(self.arrival_share, rtt)
     }
 }
