@@ -13,36 +13,68 @@ use std::sync::Arc;
 use std::task::Wake;
 
 use tou_proto::Instant;
-use tou_udp::driver::Bell;
+use tou_udp::Inlet;
+use tou_udp::driver::{Bell, Woken};
 
 use crate::engine::Engine;
 use crate::hub::{Hub, Interest};
 
 /// Runs `future` in this thread, which looks after the socket meanwhile.
 pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T {
-    let bell = Arc::new(Bell::default());
+    let bell = engine.bell();
     let waker = Waker::from(Arc::clone(&bell));
     let cx = &mut Context::from_waker(&waker);
     let due = Arc::new(Due { bell: Arc::clone(&bell), is_due: AtomicBool::new(false) });
     let key = engine.new_key();
-    engine.start_blocking(key, &Waker::from(Arc::clone(&due)));
+    let mut inlet = engine.start_blocking(key, &Waker::from(Arc::clone(&due)));
     // Not even a panic may leave the socket to nobody.
     let _leave = OnDrop(|| engine.stop_blocking(key));
     let mut future = pin!(future);
-    loop {
+    let result = loop {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
-            return result;
+            break result;
         }
+        let mut wanted = engine.look(Wanted::by);
         while !bell.was_rung() {
-            let writes = engine.look(|hub| hub.pump().wants_write());
-            let _ = bell.wait(engine.socket(), None, writes);
-            engine.look_after(|_, _| ());
+            wanted = wait(engine, &bell, &mut inlet, wanted);
         }
         // The reactor may have rung while nobody waited, and rings only once.
         if due.is_due.swap(false, SeqCst) {
             engine.look_after(|_, _| ());
         }
+    };
+    if let Some(inlet) = inlet {
+        engine.return_inlet(inlet);
     }
+    result
+}
+
+/// How the socket wants to be waited for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// For writability, too.
+    writes: bool,
+    /// A wait in the receive call can be ended.
+    interruptible: bool,
+}
+
+impl Wanted {
+    fn by(hub: &mut Hub) -> Self {
+        let pump = hub.pump();
+        Self { writes: pump.wants_write(), interruptible: pump.socket().is_interruptible() }
+    }
+}
+
+/// Waits once, looks after the socket, and returns how it wants to be waited for next.
+fn wait(engine: &Engine, bell: &Bell, inlet: &mut Option<Inlet>, wanted: Wanted) -> Wanted {
+    if inlet.is_some() && wanted.interruptible && !wanted.writes {
+        if let Woken::Inbound(inbound) = bell.receive(inlet) {
+            return engine.receive(inbound, Wanted::by);
+        }
+    } else {
+        let _ = bell.wait(engine.socket(), None, wanted.writes);
+    }
+    engine.look_after(|hub, _| Wanted::by(hub))
 }
 
 /// Blocks this thread and looks after the socket until `done`, for `timeout` at
@@ -53,7 +85,7 @@ pub(crate) fn block_until(
     mut done: impl FnMut(&Hub) -> bool,
 ) -> bool {
     let deadline = engine.now() + timeout;
-    let bell = Arc::new(Bell::default());
+    let bell = engine.bell();
     let waker = Waker::from(Arc::clone(&bell));
     let key = engine.new_key();
     loop {

@@ -35,8 +35,8 @@ use std::task::Wake;
 
 use async_io::{Async, Timer};
 use tou_proto::{Endpoint, Instant};
-use tou_udp::driver::Patience;
-use tou_udp::{Clock, Pump};
+use tou_udp::driver::{Bell, Patience};
+use tou_udp::{Clock, Inbound, Inlet, Interrupter, Pump};
 
 use crate::hub::{Hub, Interest};
 use crate::waiters::{Key, Waiters, Wakes};
@@ -66,6 +66,8 @@ pub(crate) struct Engine {
     state: Mutex<State>,
     /// A descriptor of the UDP socket, known to the reactor.
     socket: Async<UdpSocket>,
+    /// Ends a wait in the receive call, where one can wait there.
+    interrupter: Option<Arc<Interrupter>>,
     itself: Arc<Itself>,
     clock: Clock,
     last_key: AtomicU64,
@@ -86,6 +88,8 @@ struct State {
     /// Threads that wait for the socket themselves, and need not be told that it
     /// is readable.
     blocked: usize,
+    /// For one of these threads to wait in.
+    inlet: Option<Inlet>,
     /// All handles are gone, and the drivers see the rest off.
     farewell: Option<Farewell>,
     /// All handles are gone, and there is nothing left to do.
@@ -126,8 +130,10 @@ impl Engine {
     ///
     /// # Errors
     /// The system's, when it has no more descriptors.
-    pub(crate) fn start(pump: Pump<Endpoint>) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(mut pump: Pump<Endpoint>) -> io::Result<Arc<Self>> {
         let socket = Async::new(pump.socket().as_std().try_clone()?)?;
+        let (inlet, interrupter) = pump.socket_mut().open_inlet()?.unzip();
+        let interrupter = interrupter.map(Arc::new);
         let clock = pump.clock();
         let engine = Arc::new_cyclic(|engine| {
             let itself = Arc::new(Itself(Mutex::new(Weak::clone(engine))));
@@ -143,11 +149,13 @@ impl Engine {
                 waker: Arc::clone(&itself).into(),
                 drivers: Waiters::default(),
                 blocked: 0,
+                inlet,
                 farewell: None,
                 ended: false,
                 counters: DriverCounters::default(),
             };
-            Self { state: Mutex::new(state), socket, itself, clock, last_key: AtomicU64::new(0) }
+            let (state, last_key) = (Mutex::new(state), AtomicU64::new(0));
+            Self { state, socket, interrupter, itself, clock, last_key }
         });
         engine.locked(|state| {
             engine.turn(state);
@@ -249,13 +257,37 @@ impl Engine {
         });
     }
 
+    /// Looks after what a thread has received.
+    pub(crate) fn receive<T>(&self, inbound: Inbound, look: impl FnOnce(&mut Hub) -> T) -> T {
+        self.locked(|state| {
+            let now = self.clock.now();
+            state.counters.turns += 1;
+            state.serviced = now;
+            state.hub.receive(now, inbound);
+            self.arm(state);
+            look(&mut state.hub)
+        })
+    }
+
+    /// A bell that ends a thread's wait for the socket.
+    pub(crate) fn bell(&self) -> Arc<Bell> {
+        Arc::new(Bell::new(self.interrupter.clone()))
+    }
+
     /// A thread begins to wait for the socket. It drives like a task, but hears
-    /// from the reactor only of time and of room to send.
-    pub(crate) fn start_blocking(&self, key: Key, waker: &Waker) {
+    /// from the reactor only of time and of room to send. It gets the inlet, unless
+    /// another thread has it.
+    pub(crate) fn start_blocking(&self, key: Key, waker: &Waker) -> Option<Inlet> {
         self.locked(|state| {
             state.blocked += 1;
             state.drivers.set(key, waker, state.hub.wakes());
-        });
+            state.inlet.take()
+        })
+    }
+
+    /// The inlet is free again.
+    pub(crate) fn return_inlet(&self, inlet: Inlet) {
+        self.locked(|state| state.inlet = Some(inlet));
     }
 
     /// The thread waits no longer.

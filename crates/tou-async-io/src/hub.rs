@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 
 use tou_proto::{ConnId, ConnectionError, Endpoint, Event, Instant, ListenerId, State};
-use tou_udp::Pump;
+use tou_udp::{Inbound, Pump};
 
 use crate::waiters::{Key, Waiters, Wakes};
 
@@ -227,6 +227,15 @@ impl Hub {
         }
         self.progress.wake(&mut self.wakes);
         self.dispatch();
+    }
+
+    /// Takes in what a thread has received that waited in the receive call, and sends
+    /// what is due.
+    pub(crate) fn receive(&mut self, now: Instant, inbound: Inbound) {
+        self.pump.recv_inbound(now, inbound);
+        self.pump.handle_timeout_at(now);
+        self.progress.wake(&mut self.wakes);
+        self.flush(now);
     }
 
     /// Sends what a call has made ready to send.

@@ -11,12 +11,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// Octets in a buffer: the largest batch that receive offload delivers.
 pub(crate) const BUFFER_BYTES: usize = 1 << 16;
 
 /// Less than this is copied rather than handed over.
 const COPY_BELOW: usize = BUFFER_BYTES / 4;
+
+/// Up to this a copy takes one allocation, which counts its users too; of such sizes are
+/// acknowledgments, requests and answers.
+const SMALL: usize = 192;
 
 /// How many buffers are kept for later at most.
 const MAX_FREE: usize = 64;
@@ -66,7 +71,12 @@ impl RecvBuffers {
     /// The first `len` octets of the current buffer.
     pub(crate) fn filled(&mut self, len: usize) -> Bytes {
         if len < COPY_BELOW {
-            return Bytes::copy_from_slice(self.current.get(..len).unwrap_or_default());
+            let filled = self.current.get(..len).unwrap_or_default();
+            return if len <= SMALL {
+                Bytes::from_owner(SmallVec::<[u8; SMALL]>::from_slice(filled))
+            } else {
+                Bytes::copy_from_slice(filled)
+            };
         }
         let buffer = core::mem::take(&mut self.current);
         let len = len.min(buffer.len());
@@ -123,10 +133,11 @@ mod tests {
     #[test]
     fn small_fillings_are_copied_and_their_buffer_stays() {
         let mut buffers = RecvBuffers::default();
-        let first = fill(&mut buffers, 100, 1);
-        let second = fill(&mut buffers, 200, 2);
-        assert_eq!(first, vec![1; 100]);
-        assert_eq!(second, vec![2; 200]);
+        for len in [0, 1, 100, SMALL, SMALL + 1, COPY_BELOW - 1] {
+            let first = fill(&mut buffers, len, 1);
+            let second = fill(&mut buffers, len, 2);
+            assert_eq!((first, second), (vec![1; len].into(), vec![2; len].into()));
+        }
         assert_eq!(buffers.allocated(), 1);
     }
 

@@ -55,12 +55,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 
 use tou_proto::Instant;
-use tou_udp::driver::Readiness;
+use tou_udp::driver::{Bell, Readiness, Woken};
 use tou_udp::{Clock, Inbound, Inlet, Interrupter};
 
 pub(crate) use self::background::Background;
 use self::poller::{Nudge, Poller};
-use self::post::{Post, PostNudge, Woken};
+use self::post::Post;
 pub use self::signals::Ready;
 use self::signals::Wakes;
 pub(crate) use self::signals::{Hook, Signals, Ticket};
@@ -141,7 +141,7 @@ enum Lead {
 pub(crate) struct Engine<C> {
     state: Mutex<State<C>>,
     clock: Clock,
-    caller_nudge: PostNudge,
+    caller_bell: Arc<Bell>,
     background_nudge: Nudge,
 }
 
@@ -165,8 +165,6 @@ struct State<C> {
     unanswered: bool,
     /// The leader's wait ends when the socket becomes writable, too.
     watches_writes: bool,
-    /// The caller who leads waits in the receive call.
-    receiving: bool,
     /// Counts leads of callers, so that the watch sees whether they change.
     turns: u64,
     /// How soon the background thread looks again while callers come and go.
@@ -200,10 +198,10 @@ impl<C: Charge> Engine<C> {
         inlet: Option<(Inlet, Interrupter)>,
         clock: Clock,
     ) -> io::Result<Background<C>> {
-        let (post, caller_nudge) = Post::new(socket, inlet)?;
+        let (post, caller_bell) = Post::new(socket, inlet)?;
         let (poller, background_nudge) = Poller::new(socket)?;
         let state = Mutex::new(State::new(charge, post, clock.now()));
-        let engine = Arc::new(Self { state, clock, caller_nudge, background_nudge });
+        let engine = Arc::new(Self { state, clock, caller_bell, background_nudge });
         Background::start(engine, poller)
     }
 
@@ -300,10 +298,7 @@ impl<C: Charge> Engine<C> {
             let wakes = core::mem::take(&mut state.wakes);
             drop(state);
             if wakes.ring_caller {
-                self.caller_nudge.ring();
-            }
-            if wakes.interrupt_caller {
-                self.caller_nudge.interrupt();
+                self.caller_bell.ring();
             }
             if wakes.nudge_background {
                 self.background_nudge.send();
@@ -352,7 +347,6 @@ impl<C: Charge> State<C> {
             unread: false,
             unanswered: false,
             watches_writes: false,
-            receiving: false,
             turns: 0,
             watch: GRACE,
             followers: BTreeMap::new(),
@@ -376,7 +370,6 @@ impl<C: Charge> State<C> {
                 self.post = Some(post);
                 self.lead = Lead::Nobody;
                 self.leader = None;
-                self.receiving = false;
                 self.counters.wakeups += 1;
                 match woken {
                     Woken::Ready(ready) => self.service(now, ready),
@@ -485,7 +478,7 @@ impl<C: Charge> State<C> {
     /// Turns signals into threads to be woken and hooks to be called.
     fn collect(&mut self) {
         let mut nudge_caller = false;
-        for ticket in self.signals.tickets.drain(..) {
+        while let Some(ticket) = self.signals.tickets.pop() {
             if let Some(thread) = self.followers.remove(&ticket) {
                 self.incoming += 1;
                 self.wakes.threads.push(thread);
@@ -493,12 +486,11 @@ impl<C: Charge> State<C> {
                 nudge_caller |= self.leader == Some(ticket);
             }
         }
-        self.wakes.hooks.extend(self.signals.hooks.drain(..));
+        if !self.signals.hooks.is_empty() {
+            self.wakes.hooks.append(&mut self.signals.hooks);
+        }
         let blocked = self.charge.wants_write() && !self.watches_writes;
         match self.lead {
-            Lead::Caller if (nudge_caller || blocked) && self.receiving => {
-                self.wakes.interrupt_caller = true;
-            }
             Lead::Caller if nudge_caller || blocked => self.wakes.ring_caller = true,
             Lead::Background if blocked => self.wakes.nudge_background = true,
             _ => return,
@@ -511,7 +503,6 @@ impl<C: Charge> State<C> {
         let writes = self.watch_writes();
         let receiving =
             until.is_none() && !writes && post.has_inlet() && self.charge.is_interruptible();
-        self.receiving = receiving;
         Wait { timeout: until.map(|until| until.saturating_since(now)), writes, receiving }
     }
 

@@ -74,10 +74,8 @@ impl Signals {
 pub(super) struct Wakes {
     pub(super) threads: SmallVec<[Thread; 4]>,
     pub(super) hooks: SmallVec<[(Hook, Ready); 2]>,
-    /// End the wait of the caller who leads in a poll.
+    /// End the wait of the caller who leads.
     pub(super) ring_caller: bool,
-    /// End the wait of the caller who leads in the receive call.
-    pub(super) interrupt_caller: bool,
     /// End the wait of the background thread in its poller.
     pub(super) nudge_background: bool,
 }
@@ -87,7 +85,6 @@ impl Wakes {
         self.threads.is_empty()
             && self.hooks.is_empty()
             && !self.ring_caller
-            && !self.interrupt_caller
             && !self.nudge_background
     }
 

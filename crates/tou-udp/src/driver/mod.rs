@@ -15,7 +15,7 @@ mod patience;
 mod vectored;
 
 #[cfg(unix)]
-pub use self::bell::{Bell, Readiness};
+pub use self::bell::{Bell, Readiness, Woken};
 pub use self::builder::{Builder, FromSetup, Setup, default_connection_config};
 pub use self::connect::{BACKLOG, ConnectOptions, port_of, wildcard_for};
 pub use self::options::{Linger, Timeout};
