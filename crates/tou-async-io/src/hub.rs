@@ -5,9 +5,9 @@
 //! socket is waited for, nor what the woken do.
 
 use core::task::Waker;
-use std::collections::HashMap;
 use std::io;
 
+use rustc_hash::FxHashMap;
 use tou_proto::{ConnId, ConnectionError, Endpoint, Event, Instant, ListenerId, State};
 use tou_udp::{Inbound, Pump};
 
@@ -52,8 +52,8 @@ pub(crate) enum Opening {
 #[derive(Debug)]
 pub(crate) struct Hub {
     pump: Pump<Endpoint>,
-    streams: HashMap<ConnId, StreamSeat>,
-    listeners: HashMap<ListenerId, Waiters>,
+    streams: FxHashMap<ConnId, StreamSeat>,
+    listeners: FxHashMap<ListenerId, Waiters>,
     /// Operations that wait for any progress.
     progress: Waiters,
     wakes: Wakes,
@@ -65,8 +65,8 @@ impl Hub {
     pub(crate) fn new(pump: Pump<Endpoint>) -> Self {
         Self {
             pump,
-            streams: HashMap::new(),
-            listeners: HashMap::new(),
+            streams: FxHashMap::default(),
+            listeners: FxHashMap::default(),
             progress: Waiters::default(),
             wakes: Wakes::default(),
             socket_error: None,

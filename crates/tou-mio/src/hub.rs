@@ -4,9 +4,9 @@
 //! It turns the endpoint's events into signals. It does not know how threads
 //! wait, nor what they do when they are woken.
 
-use std::collections::HashMap;
 use std::io;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tou_proto::{ConnId, ConnectionError, Endpoint, Event, Instant, ListenerId, State};
 use tou_udp::driver::Readiness;
@@ -64,8 +64,8 @@ pub(crate) enum Opening {
 #[derive(Debug)]
 pub(crate) struct Hub {
     pump: Pump<Endpoint>,
-    streams: HashMap<ConnId, StreamSeat>,
-    listeners: HashMap<ListenerId, ListenerSeat>,
+    streams: FxHashMap<ConnId, StreamSeat>,
+    listeners: FxHashMap<ListenerId, ListenerSeat>,
     /// Threads that wait for any progress.
     progress: Waiting,
     socket_error: Option<io::Error>,
@@ -76,8 +76,8 @@ impl Hub {
     pub(crate) fn new(pump: Pump<Endpoint>) -> Self {
         Self {
             pump,
-            streams: HashMap::new(),
-            listeners: HashMap::new(),
+            streams: FxHashMap::default(),
+            listeners: FxHashMap::default(),
             progress: Waiting::new(),
             socket_error: None,
             closed: false,
