@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::id::Port;
 use crate::seq::StreamPos;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// The two TCP ports of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,9 +177,9 @@ impl TimestampState {
 
     /// The round trip that an echo of our clock measures; `None` if the echo
     /// is from the future or older than a connection can be.
-    pub(crate) fn round_trip(&self, now: Instant, tsecr: u32) -> Option<Duration> {
+    pub(crate) fn round_trip(&self, now: Instant, tsecr: u32) -> Option<Span> {
         let ticks = self.tsval(now).wrapping_sub(tsecr);
-        (ticks < MAX_ROUND_TRIP_TICKS).then(|| Duration::from_nanos(u64::from(ticks) * TICK_NANOS))
+        (ticks < MAX_ROUND_TRIP_TICKS).then(|| Span::from_nanos(u64::from(ticks) * TICK_NANOS))
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(ts.tsval(Instant::from_millis(1)), 0);
         let sent = ts.tsval(Instant::from_millis(5));
         let rtt = ts.round_trip(Instant::from_millis(25), sent);
-        assert_eq!(rtt, Some(Duration::from_millis(20)));
+        assert_eq!(rtt, Some(Span::from_millis(20)));
         assert_eq!(ts.round_trip(Instant::from_millis(4), sent), None);
     }
 

@@ -92,6 +92,7 @@ impl Endpoint {
 
     /// A segment for what is no connection, or not yet.
     #[cold]
+    #[inline(never)]
     fn find_no_connection(
         &mut self,
         now: Instant,

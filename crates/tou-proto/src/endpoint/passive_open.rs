@@ -242,7 +242,7 @@ impl Endpoint {
         // else nothing: as if it had been sent more than once.
         let clock = TimestampState::new(timestamp_offset(&self.secret, addr.ip()));
         let round_trip = timestamps.and_then(|echo| clock.round_trip(now, echo.tsecr));
-        let sent_at = now.saturating_sub(round_trip.unwrap_or_default());
+        let sent_at = now.back(round_trip.unwrap_or_default());
         let resends = u8::from(round_trip.is_none());
         let opening = Opening { syn, sent_at, last_sent_at: sent_at, resends, timeouts: 0 };
         let peer = self.paths.join(addr, seg.batch.local_ip);

@@ -99,7 +99,7 @@ impl Recovery {
         // RFC 7323 §4.1: only from an acknowledgment that advances SND.UNA. What
         // is echoed then is the segment that filled the gap, so that an
         // acknowledgment lost before this one does not lengthen the sample.
-        let echoed = ack.ts_rtt.filter(|_| delivery.may_trust_echo()).map(Span::from);
+        let echoed = ack.ts_rtt.filter(|_| delivery.may_trust_echo());
         let sample = match (delivery.rtt(), echoed) {
             (Some(rtt), Some(echoed))
                 if rtt > echoed.saturating_add(TIMESTAMP_TICK.saturating_mul(2)) =>

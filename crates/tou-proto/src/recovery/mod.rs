@@ -88,7 +88,7 @@ pub(crate) struct AckInfo<'a> {
     /// not validated.
     pub(crate) sack: &'a [Range<StreamPos>],
     /// Round trip according to the echoed timestamp, for when no segment gives one.
-    pub(crate) ts_rtt: Option<Duration>,
+    pub(crate) ts_rtt: Option<Span>,
     /// The echoed timestamp itself.
     pub(crate) tsecr: Option<u32>,
     /// A duplicate as RFC 5681 §2 defines it (ack == SND.UNA, something

@@ -458,7 +458,7 @@ impl Step {
             now,
             ack: if self.wild.is_multiple_of(7) { wild } else { una + a / 8 % 40 },
             sack: &sack[..self.wild as usize % 5],
-            ts_rtt: self.wild.is_multiple_of(5).then_some(Duration::from_nanos(self.wild)),
+            ts_rtt: self.wild.is_multiple_of(5).then_some(Span::from_nanos(self.wild)),
             tsecr: self.wild.is_multiple_of(2).then_some(self.wild as u32),
             duplicate: self.wild.is_multiple_of(9) && recovery.outstanding() > 0,
         });

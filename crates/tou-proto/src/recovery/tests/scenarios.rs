@@ -296,7 +296,7 @@ fn an_echo_gives_the_sample_that_no_segment_does() {
         now: ms(now + 130),
         ack: at(1),
         sack: &[],
-        ts_rtt: Some(dur(130)),
+        ts_rtt: Some(dur(130).into()),
         tsecr: None,
         duplicate: false,
     });
