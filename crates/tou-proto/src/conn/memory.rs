@@ -117,9 +117,9 @@ impl Connection {
     /// What may be in the receive buffer once everything has come that was offered.
     fn promised(&self) -> u64 {
         match self.state {
-            State::SynSent | State::SynReceived => self.rcv.edge.since(self.recv.read_pos()),
-            state if state.may_receive() => self.rcv.edge.since(self.recv.read_pos()),
-            _ => 0,
+            State::Closed | State::Listen => 0,
+            state if state.is_peer_done() => 0,
+            _ => self.rcv.edge.since(self.recv.read_pos()),
         }
     }
 }

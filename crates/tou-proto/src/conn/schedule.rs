@@ -277,6 +277,10 @@ impl Connection {
     /// Keeps the persist timer in step with whether the connection is stuck.
     /// Every verb that may change that ends with it.
     pub(super) fn settle(&mut self, now: Instant) {
+        let may_be_stuck = self.recovery.outstanding() == 0 && self.unsent() > 0;
+        if !may_be_stuck && !self.persist.is_stuck() {
+            return;
+        }
         let has_probe = self.persist.probing_since().is_some() && self.recovery.outstanding() > 0;
         if has_probe && self.snd.wnd > 0 {
             // The window is open again. What the probe carried was refused, and

@@ -207,12 +207,17 @@ impl SegmentOptions {
     /// SACK blocks that do not fit are not counted, since they are not sent.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let blocks = self.sack.len().min(self.max_sack_blocks());
-        let sack = match blocks {
-            0 => 0,
-            _ => blocks.saturating_mul(SACK_BLOCK_LEN).saturating_add(SACK_HEAD_LEN),
-        };
-        self.len_before_sack().saturating_add(sack)
+        let before = self.len_before_sack();
+        if self.sack.is_empty() {
+            return before;
+        }
+        match self.sack.len().min(self.max_sack_blocks()) {
+            0 => before,
+            blocks => blocks
+                .saturating_mul(SACK_BLOCK_LEN)
+                .saturating_add(SACK_HEAD_LEN)
+                .saturating_add(before),
+        }
     }
 
     /// How many SACK blocks have room beside the other options: 4, or 3 with
