@@ -168,7 +168,7 @@ impl Controller for Cubic {
     }
 
     fn on_ack(&mut self, event: &AckEvent) {
-        self.limits.note_srtt(event.srtt);
+        self.limits.note_round_trip(event);
         let waited = event.now.span_since(self.accounted);
         self.leave_out_time(event.now);
         if event.in_recovery {

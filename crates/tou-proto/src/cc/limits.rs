@@ -24,12 +24,18 @@ const SEGMENTS_PER_ACK: u64 = 8;
 /// stands against an acknowledgment of more than a batch, after others were lost.
 const BYTES_PER_ACK: u64 = 64 << 10;
 
+/// A pacer's timers come once a millisecond, and what goes in that time is a burst to it. A path
+/// that is shorter holds no more than one when it is empty; when it is not, the time is spent in
+/// queues, most of them the two programs', and a pace taken from that keeps a program from what it
+/// could do, and makes it do so in small portions.
+const SHORTEST_PACED: Duration = Duration::from_millis(1);
+
 /// The facts of the path in 16 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     initial_window: u32,
     mss: u32,
-    /// Smoothed round trip in microseconds; zero while unknown.
+    /// Smoothed round trip in microseconds; zero while unknown, or too short for a pace.
     srtt: u32,
     paced: bool,
 }
@@ -81,14 +87,16 @@ impl Limits {
     }
 
     /// Notes the round trip, for the pace.
-    pub(super) fn note_srtt(&mut self, srtt: Option<Duration>) {
-        if let Some(srtt) = srtt {
+    pub(super) fn note_round_trip(&mut self, event: &AckEvent) {
+        if event.min_rtt.is_some_and(|rtt| rtt < SHORTEST_PACED) {
+            self.srtt = 0;
+        } else if let Some(srtt) = event.srtt {
             self.srtt = u32::try_from(srtt.as_micros()).unwrap_or(u32::MAX).max(1);
         }
     }
 
-    /// Bytes a second at which the window is to be sent; `None` without pacing, and before the
-    /// first round trip is known.
+    /// Bytes a second at which the window is to be sent; `None` without pacing, before the first
+    /// round trip is known, and where it is too short.
     ///
     /// Twice the window a round trip in slow start, which doubles it, and else a fifth more than
     /// the window: the pacer is to prevent bursts, and the window to be the limit.

@@ -54,7 +54,7 @@ impl Reno {
 
 impl Controller for Reno {
     fn on_ack(&mut self, event: &AckEvent) {
-        self.limits.note_srtt(event.srtt);
+        self.limits.note_round_trip(event);
         if event.in_recovery || event.app_limited {
             return;
         }

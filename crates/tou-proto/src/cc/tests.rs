@@ -195,6 +195,22 @@ fn paced_controllers_spread_the_window_over_the_round_trip() {
 }
 
 #[test]
+fn paths_shorter_than_a_pacers_tick_are_not_paced_however_long_their_queues_are() {
+    for kind in kinds() {
+        let mut paced = AnyController::new(&kind, &facts().with_pacing(true));
+        let mut rate = |min_rtt| {
+            let min_rtt = Some(Duration::from_micros(min_rtt));
+            let srtt = Some(Duration::from_millis(5));
+            paced.on_ack(&AckEvent { srtt, min_rtt, ..AckEvent::new(at(0)) });
+            paced.pacing_rate()
+        };
+        assert_eq!(rate(999), None);
+        assert_eq!(rate(1_000), Some(2 * 200 * 10 * MSS));
+        assert_eq!(rate(999), None);
+    }
+}
+
+#[test]
 fn names_tell_the_controllers_apart() {
     let names: Vec<_> = kinds().iter().map(|k| AnyController::new(k, &facts()).name()).collect();
     assert_eq!(names, ["cubic", "reno", "reno"]);

@@ -148,7 +148,8 @@ impl ConnectionConfigBuilder {
     /// Whether transmissions are spread over the round trip: twice the congestion
     /// window a round trip in slow start, and a fifth more than it later, in bursts of
     /// ten segments or what goes in some two milliseconds. Without, what one
-    /// acknowledgment lets go leaves at once, and a queue must hold it. Default: true.
+    /// acknowledgment lets go leaves at once, and a queue must hold it; so it does on
+    /// paths of less than a millisecond, which timers are too slow for. Default: true.
     /// A congestion controller of one's own is told, and paces or does not.
     pub fn with_pacing(mut self, pacing: bool) -> Self {
         self.pacing = pacing;
