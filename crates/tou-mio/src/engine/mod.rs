@@ -221,7 +221,7 @@ impl<C: Charge> Engine<C> {
         self.locked(|state| {
             let now = self.clock.now();
             let result = act(&mut state.charge, now, &mut state.signals);
-            state.settle(now);
+            state.settle(now, self.clock);
             result
         })
     }
@@ -240,7 +240,7 @@ impl<C: Charge> Engine<C> {
                 state.service(now, Readiness { readable: true, writable: true });
                 result = attempt(&mut state.charge, now);
             }
-            state.settle(now);
+            state.settle(now, self.clock);
             result
         })
     }
@@ -262,7 +262,7 @@ impl<C: Charge> Engine<C> {
                 if result.is_none() && deadline.is_none_or(|deadline| now < deadline) {
                     return state.wait(interest, now, deadline);
                 }
-                state.settle(now);
+                state.settle(now, self.clock);
                 state.pass_on(now);
                 Step::Done(result)
             });
@@ -467,9 +467,12 @@ impl<C: Charge> State<C> {
     }
 
     /// What follows a call that may have changed something.
-    fn settle(&mut self, now: Instant) {
+    fn settle(&mut self, mut now: Instant, clock: Clock) {
         self.flush(now);
         if self.lead != Lead::Caller && now.saturating_since(self.serviced) >= REFRESH {
+            // An answer to what was just sent may be there. By the time before it was
+            // sent, it would have taken no time at all.
+            now = clock.now();
             self.service(now, Readiness { readable: true, writable: self.charge.wants_write() });
         }
         self.set_alarm(now);
