@@ -149,6 +149,7 @@ impl Recovery {
             fack: delivery.fack,
             original_before_timeout: delivery.original_before_timeout,
             recover: self.phase.recover(),
+            is_loss_left: self.board.queue.first_lost().is_some(),
         })?;
         if !self.may_believe_mistake() {
             return None;

@@ -69,6 +69,8 @@ pub(super) struct UndoAck {
     pub(super) original_before_timeout: bool,
     /// Where the episode ends: SND.NXT at its start.
     pub(super) recover: Option<StreamPos>,
+    /// Something is deemed lost still, and not sent again.
+    pub(super) is_loss_left: bool,
 }
 
 /// The last reduction was a mistake.
@@ -147,7 +149,8 @@ impl Undo {
     /// Judges by an acknowledgment. A mistake is reported once.
     pub(super) fn on_ack(&mut self, ack: &UndoAck) -> Option<Spurious> {
         let episode = self.episode.as_mut()?;
-        if episode.eifel(ack) | episode.dsack(ack.dsack.as_ref()) | episode.frto(ack) {
+        let is_told = episode.eifel(ack) | episode.dsack(ack.dsack.as_ref()) | episode.frto(ack);
+        if is_told || episode.came_to_nothing(ack) {
             let timeout = episode.timeout;
             self.episode = None;
             return Some(if timeout { Spurious::Timeout } else { Spurious::Recovery });
@@ -201,6 +204,12 @@ impl Episode {
         };
         self.unreported = self.unreported.saturating_sub(reported.end.since(reported.start));
         self.retransmitted && self.unreported == 0
+    }
+
+    /// All that a fast recovery deemed lost arrived before any of it was sent again.
+    fn came_to_nothing(&self, ack: &UndoAck) -> bool {
+        let has_sent_nothing = !self.retransmitted && self.unreported == 0;
+        has_sent_nothing && !self.timeout && self.over_at.is_none() && !ack.is_loss_left
     }
 
     /// RFC 5682 §3.1 steps 2 and 3.

@@ -393,6 +393,25 @@ fn eifel_ends_a_needless_recovery() {
     assert_eq!(sender.recovery.in_flight(), 6 * MSS);
 }
 
+/// Segments that arrive in one batch, out of order: nothing could be sent in between.
+#[test]
+fn arrival_of_all_that_was_deemed_lost_ends_a_recovery_that_has_sent_nothing() {
+    for sack in [true, false] {
+        let mut sender = Sender::new(sack);
+        sender.send(0, 10);
+        for held in [1, 2] {
+            assert!(!sender.ack(100, 0, &[1..1 + held]).loss_found);
+        }
+        let outcome = sender.ack(100, 0, &[1..4]);
+        sender.enter(&outcome);
+        let outcome = sender.ack(100, 4, &[]);
+        assert!(outcome.spurious && outcome.recovery_ended && !outcome.loss_found, "{sack}");
+        assert_eq!(sender.recovery.next_lost(), None);
+        assert_eq!(sender.recovery.in_flight(), 6 * MSS);
+        assert!(sender.recovery.reordering_seen());
+    }
+}
+
 #[test]
 fn eifel_ends_a_needless_timeout() {
     let mut sender = Sender::new(true);

@@ -24,6 +24,7 @@ fn ack(una: u64) -> UndoAck {
         fack: at(una),
         original_before_timeout: false,
         recover: Some(at(1000)),
+        is_loss_left: true,
     }
 }
 
@@ -177,4 +178,24 @@ fn f_rto_is_not_for_a_timeout_inside_an_episode() {
     assert_eq!(undo.on_ack(&UndoAck { advanced: true, ..ack(100) }), None);
     let original = UndoAck { advanced: true, original_before_timeout: true, ..ack(200) };
     assert_eq!(undo.on_ack(&original), None);
+}
+
+#[test]
+fn what_arrives_before_it_is_sent_again_was_not_lost() {
+    let arrived = UndoAck { is_loss_left: false, ..ack(100) };
+    let mut undo = recovery();
+    assert_eq!(undo.on_ack(&ack(100)), None, "some is missing");
+    assert_eq!(undo.on_ack(&arrived), Some(Spurious::Recovery));
+    assert_eq!(undo.on_ack(&arrived), None, "once");
+
+    let mut undo = recovery();
+    retransmit(&mut undo, 0, None);
+    assert_eq!(undo.on_ack(&arrived), None, "it may have been the retransmission");
+    let mut undo = Undo::default();
+    undo.begin(at(0), 100);
+    assert_eq!(undo.on_ack(&arrived), None, "it may have been the probe");
+    assert_eq!(timeout().on_ack(&arrived), None);
+    let mut undo = recovery();
+    undo.on_end(at(200));
+    assert_eq!(undo.on_ack(&arrived), None, "over");
 }
