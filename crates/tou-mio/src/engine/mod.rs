@@ -153,7 +153,7 @@ struct State<C> {
     /// the socket, and so from itself; but others may do something about it.
     leader: Option<Ticket>,
     /// The callers' post, while no caller waits at it.
-    post: Option<Post>,
+    post: Option<Box<Post>>,
     /// When the background thread looks again at the latest.
     alarm: Option<Instant>,
     /// When the charge was last looked after.
@@ -269,8 +269,8 @@ impl<C: Charge> Engine<C> {
             arrival = match step {
                 Step::Done(result) => return result,
                 Step::Lead(ticket, mut post, wait) => {
-                    let woken = post.wait(wait);
-                    Arrival::Led(ticket, post, woken)
+                    post.wait(wait);
+                    Arrival::Led(ticket, post)
                 }
                 Step::Follow(ticket, timeout) => {
                     match timeout {
@@ -314,7 +314,7 @@ enum Arrival {
     /// With a new call.
     Fresh,
     /// After it has led.
-    Led(Ticket, Post, Woken),
+    Led(Ticket, Box<Post>),
     /// After it has followed.
     Followed(Ticket),
 }
@@ -322,7 +322,7 @@ enum Arrival {
 /// What a thread does once it has released the lock.
 enum Step<T> {
     Done(Option<T>),
-    Lead(Ticket, Post, Wait),
+    Lead(Ticket, Box<Post>, Wait),
     Follow(Ticket, Option<Duration>),
 }
 
@@ -336,7 +336,7 @@ struct Wait {
 }
 
 impl<C: Charge> State<C> {
-    fn new(charge: C, post: Post, now: Instant) -> Self {
+    fn new(charge: C, post: Box<Post>, now: Instant) -> Self {
         Self {
             charge,
             lead: Lead::Nobody,
@@ -365,8 +365,9 @@ impl<C: Charge> State<C> {
     fn arrive(&mut self, arrival: Arrival, interest: C::Interest, now: Instant) {
         match arrival {
             Arrival::Fresh => {}
-            Arrival::Led(ticket, post, woken) => {
+            Arrival::Led(ticket, mut post) => {
                 self.charge.delist(interest, ticket);
+                let woken = post.take_woken();
                 self.post = Some(post);
                 self.lead = Lead::Nobody;
                 self.leader = None;

@@ -12,12 +12,14 @@ use tou_udp::{Inlet, Interrupter};
 
 use super::Wait;
 
-/// What a leader waits in.
+/// What a leader waits in. It goes from hand to hand, so it is boxed.
 #[derive(Debug)]
 pub(super) struct Post {
     socket: OwnedFd,
     bell: Arc<Bell>,
     inlet: Option<Inlet>,
+    /// What the last wait ended with.
+    woken: Woken,
 }
 
 impl Post {
@@ -25,11 +27,12 @@ impl Post {
     pub(super) fn new(
         socket: &impl AsFd,
         inlet: Option<(Inlet, Interrupter)>,
-    ) -> io::Result<(Self, Arc<Bell>)> {
+    ) -> io::Result<(Box<Self>, Arc<Bell>)> {
         let socket = socket.as_fd().try_clone_to_owned()?;
         let (inlet, interrupter) = inlet.unzip();
         let bell = Arc::new(Bell::new(interrupter.map(Arc::new)));
-        Ok((Self { socket, bell: Arc::clone(&bell), inlet }, bell))
+        let post = Self { socket, bell: Arc::clone(&bell), inlet, woken: Woken::default() };
+        Ok((Box::new(post), bell))
     }
 
     /// Whether one can wait in the receive call here.
@@ -38,13 +41,17 @@ impl Post {
     }
 
     /// Waits as planned.
-    pub(super) fn wait(&mut self, wait: Wait) -> Woken {
-        let woken = if wait.receiving {
+    pub(super) fn wait(&mut self, wait: Wait) {
+        self.woken = if wait.receiving {
             self.bell.receive(&mut self.inlet)
         } else {
             Woken::Ready(self.bell.wait(&self.socket, wait.timeout, wait.writes))
         };
         self.bell.was_rung();
-        woken
+    }
+
+    /// What the last wait ended with, once.
+    pub(super) fn take_woken(&mut self) -> Woken {
+        core::mem::take(&mut self.woken)
     }
 }

@@ -38,6 +38,13 @@ pub enum Woken {
     Inbound(Inbound),
 }
 
+impl Default for Woken {
+    /// Nothing has happened.
+    fn default() -> Self {
+        Self::Ready(Readiness::default())
+    }
+}
+
 /// For one thread at a time to wait by, and for any other to end that wait.
 #[derive(Debug)]
 pub struct Bell {
