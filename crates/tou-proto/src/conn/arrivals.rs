@@ -25,13 +25,17 @@ impl Connection {
         self.arrival_share = octets;
     }
 
-    /// What the receive buffer may hold so that no more arrives at once than there is
-    /// room for.
-    pub(super) fn arrival_limit(&self) -> u64 {
+    /// What of `octets` the receive buffer may hold so that no more arrives at once
+    /// than there is room for.
+    pub(super) fn limit_to_arrivals(&self, octets: u64) -> u64 {
+        if octets <= self.arrival_share {
+            // The shortest path lets so much through.
+            return octets;
+        }
         // A side that only receives has the handshake's sample, or none: the path may
         // then be of any length.
         let rtt = self.recovery.min_rtt().map_or(self.config.fields.rto_initial, Duration::from);
-        spread(self.arrival_share, rtt)
+        octets.min(spread(self.arrival_share, rtt))
     }
 }
 

@@ -78,8 +78,8 @@ impl Connection {
     /// What the receive buffer may hold now.
     pub(super) fn recv_limit(&self) -> u64 {
         let expressible = expressible(self.negotiated.rcv_shift);
-        let affordable = affordable(self.free_memory);
-        self.autotune.limit().min(affordable).min(self.arrival_limit()).max(expressible)
+        let limit = self.limit_to_memory(self.autotune.limit());
+        self.limit_to_arrivals(limit).max(expressible)
     }
 
     /// The receive buffer would be larger if there were more memory.

@@ -41,6 +41,7 @@ impl RttEstimator {
 
     /// As [`add_sample`](Self::add_sample), but too coarse for the minimum: a
     /// timestamp clock of milliseconds measured it.
+    #[inline]
     pub(super) fn add_coarse_sample(&mut self, rtt: Span, expected_samples: u64) {
         let sample = rtt.as_nanos().min(MAX_SAMPLE) << FRACTION;
         self.smoothed = Some(match self.smoothed {

@@ -230,6 +230,7 @@ impl Scoreboard {
     }
 
     /// Applies an acknowledgment. `ack` is within the queue's positions.
+    #[inline]
     pub(super) fn apply(
         &mut self,
         ack: StreamPos,
