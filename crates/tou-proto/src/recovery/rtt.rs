@@ -34,9 +34,14 @@ impl RttEstimator {
     /// Takes a sample. `expected_samples` is how many a round trip will give:
     /// RFC 7323 appendix G divides the gains of RFC 6298 by it, so that the
     /// estimate's memory is counted in round trips, not in acknowledgments.
+    ///
+    /// A sample of zero says that whoever tells the time told the same one twice. As a
+    /// minimum it would stay for minutes, and RACK would wait for nothing.
     pub(super) fn add_sample(&mut self, now: Instant, rtt: Span, expected_samples: u64) {
         self.add_coarse_sample(rtt, expected_samples);
-        self.min.add(now, rtt);
+        if rtt > Span::ZERO {
+            self.min.add(now, rtt);
+        }
     }
 
     /// As [`add_sample`](Self::add_sample), but too coarse for the minimum: a
@@ -196,6 +201,16 @@ mod tests {
         assert!(rtt.srtt() < Some(ms(10)));
     }
 
+    #[test]
+    fn a_clock_that_stood_still_measures_no_minimum() {
+        let mut rtt = RttEstimator::default();
+        rtt.add_sample(Instant::ZERO, Span::ZERO, 1);
+        assert_eq!((rtt.srtt(), rtt.min_rtt()), (Some(Span::ZERO), None));
+        rtt.add_sample(Instant::ZERO, ms(10), 1);
+        rtt.add_sample(Instant::ZERO, Span::ZERO, 1);
+        assert_eq!(rtt.min_rtt(), Some(ms(10)));
+    }
+
     quickcheck! {
         fn estimate_stays_within_the_samples(samples: Vec<(u64, u64)>) -> bool {
             let mut rtt = RttEstimator::default();
@@ -206,7 +221,8 @@ mod tests {
             let all = samples.iter().map(|(sample, _)| (*sample).min(MAX_SAMPLE));
             match (all.clone().min(), all.max(), rtt.srtt()) {
                 (Some(min), Some(max), Some(srtt)) => {
-                    (min..=max).contains(&srtt.as_nanos()) && rtt.min_rtt().is_some()
+                    (min..=max).contains(&srtt.as_nanos())
+                        && rtt.min_rtt().is_some() == (max > 0)
                 }
                 _ => samples.is_empty(),
             }
