@@ -205,6 +205,23 @@ fn losses_are_repaired_without_timeouts() {
     }
 }
 
+/// Windows are of a few segments then, and the least timeout is 200 round trips: one
+/// for a hundred segments would take most of the time.
+#[test]
+fn losses_on_short_paths_are_repaired_without_timeouts() {
+    for (loss, limit) in [(0.02, 300), (0.05, 700), (0.1, 1_500)] {
+        let path = Knobs { loss, delay: Duration::from_micros(500), ..Knobs::default() };
+        for seed in 0..5 {
+            let (info, took) = transfer(seed, 2_000_000, path.clone(), Arc::default());
+            let counters = info.counters;
+            assert!(counters.fast_recoveries > 0, "{counters:?}");
+            // One may be the SYN's.
+            assert!(counters.timeouts <= 1, "{loss}, seed {seed}: {counters:?}");
+            assert!(took < Duration::from_millis(limit), "{loss}, seed {seed}: {took:?}");
+        }
+    }
+}
+
 #[test]
 fn reordering_is_not_taken_for_loss_for_long() {
     let calm = Knobs { rate: 10_000_000, ..Knobs::default() };

@@ -176,8 +176,11 @@ impl Connection {
             let is_in_window = lost.start < self.snd.una + self.snd.wnd;
             let is_in_cwnd = in_flight + lost.end.since(lost.start) <= self.cwnd();
             let fits = is_in_window && (is_in_cwnd || in_flight == 0);
-            return (fits || self.recovery.must_retransmit())
-                .then_some(Plan::Stream(lost, Reason::Lost));
+            if fits || self.recovery.must_retransmit() {
+                return Some(Plan::Stream(lost, Reason::Lost));
+            }
+            // A probe does more good there than as new data.
+            return self.flags.tail_probe.then_some(Plan::Stream(lost, Reason::TailProbe));
         }
         if self.flags.tail_probe {
             // RFC 8985 §7.3: new data if the window has room for it, else the

@@ -57,8 +57,11 @@ impl Recovery {
         outcome.dsack = blocks.duplicate.is_some();
 
         if delivery.acked > 0 {
-            // RFC 6298 (5.3), RFC 8985 §7.2.
+            // RFC 6298 (5.3).
             self.rto.on_progress(ack.now);
+        }
+        if delivery.acked > 0 || delivery.bytes > 0 {
+            // RFC 8985 §7.2.
             self.tlp.arm(ack.now);
         }
         let sample = self.measure(ack, &delivery, outcome.prior_outstanding);

@@ -284,7 +284,7 @@ impl Recovery {
                 if inside(rest) { sent.end.since(rest.start) } else { rest.end.since(rest.start) }
             });
         }
-        if sent.start <= queue.start() {
+        if sent.start <= queue.start() && self.tlp.has_sample() {
             // What the timer watches was sent just now.
             self.rto.restart(sent.now);
         }
@@ -298,6 +298,7 @@ impl Recovery {
             number += 1;
         }
         self.must_retransmit = false;
+        self.tlp.arm(sent.now);
         self.count_in_prr(sent);
     }
 
@@ -310,10 +311,15 @@ impl Recovery {
 
     /// A tail loss probe was sent (call after `on_sent` / `on_retransmitted`). `end`
     /// is SND.NXT. RFC 8985 §7.3.
+    ///
+    /// In an episode the window has been reduced, and what a probe may have repaired
+    /// makes no difference to it.
     pub(crate) fn on_probe_sent(&mut self, now: Instant, end: StreamPos, retransmission: bool) {
-        let tail = self.board.tail().map_or(0, SentSegment::len);
-        self.tlp.on_sent(end, if retransmission { tail } else { 0 });
-        self.rto.restart(now);
+        self.tlp.on_sent(now);
+        if self.phase.is_open() {
+            let tail = self.board.tail().map_or(0, SentSegment::len);
+            self.tlp.await_verdict(end, if retransmission { tail } else { 0 });
+        }
     }
 
     /// A tail loss probe sent something again, and whether that was needless is

@@ -5,6 +5,7 @@
 //! timer; neither of the first two is later than the last. Nothing is armed or
 //! cancelled: the deadline follows from the state.
 
+use super::tlp::probe_timeout;
 use super::{Phase, Recovery, RecoveryTimer, SentSegment, TimerOutcome};
 use crate::time::Instant;
 
@@ -24,9 +25,8 @@ impl Recovery {
                 (rto, RecoveryTimer::Rto)
             });
         }
-        match self.probe_deadline() {
-            // RFC 8985 §7.2: never later than the retransmission timer.
-            Some(probe) => Some((probe.min(rto), RecoveryTimer::Tlp)),
+        match self.probe_deadline(rto) {
+            Some(probe) => Some((probe, RecoveryTimer::Tlp)),
             None => Some((rto, RecoveryTimer::Rto)),
         }
     }
@@ -36,14 +36,23 @@ impl Recovery {
         self.timer().map_or(Instant::NEVER, |(deadline, _)| deadline)
     }
 
-    /// When a probe is due (RFC 8985 §7.2): not during an episode, and not while
-    /// segments are SACKed.
-    fn probe_deadline(&self) -> Option<Instant> {
+    /// When a probe is due, given when the retransmission timer is.
+    ///
+    /// The first is RFC 8985 §7.2's: outside an episode, nothing SACKed, the one before
+    /// it answered. Others only help if there is time for an answer: where the lower
+    /// bound of the timer is many round trips. There are none while a timeout is repaired,
+    /// which they did not avert: F-RTO has its own use for what is sent then.
+    fn probe_deadline(&self, rto: Instant) -> Option<Instant> {
+        let srtt = self.rtt.srtt().filter(|_| self.sack)?;
         let queue = &self.board.queue;
-        if !self.sack || !self.phase.is_open() || queue.sacked_segments() > 0 {
-            return None;
+        let timeout = probe_timeout(srtt, queue.len() == 1, self.max_ack_delay);
+        let probe = self.tlp.deadline(timeout)?;
+        if self.phase.is_open() && queue.sacked_segments() == 0 && self.tlp.is_answered() {
+            // Never later than the retransmission timer.
+            return Some(probe.min(rto));
         }
-        self.tlp.deadline(self.rtt.srtt(), queue.len() == 1, self.max_ack_delay)
+        let after_timeout = matches!(self.phase, Phase::Timeout { .. });
+        (!after_timeout && probe + timeout <= rto).then_some(probe)
     }
 
     /// Call when `timer()` is due; spurious calls do nothing.
@@ -64,9 +73,12 @@ impl Recovery {
                 }
             }
             RecoveryTimer::Tlp => {
-                // RFC 8985 §7.3: whether a probe goes out or not.
+                // RFC 8985 §7.3: whether a probe goes out or not. Further probes do
+                // not put off the last resort.
                 self.tlp.disarm();
-                self.rto.restart(now);
+                if self.tlp.has_sample() {
+                    self.rto.restart(now);
+                }
                 TimerOutcome::ProbeDue
             }
             RecoveryTimer::Rto => self.on_timeout(now),

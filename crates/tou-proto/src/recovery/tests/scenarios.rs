@@ -36,10 +36,36 @@ struct Sender {
 impl Sender {
     /// An established connection with a round trip of 100 ms.
     fn new(sack: bool) -> Self {
+        Self::with_round_trip(sack, dur(100))
+    }
+
+    fn with_round_trip(sack: bool, rtt: Duration) -> Self {
         let mut recovery = Recovery::new(CONFIG, MSS);
         recovery.set_sack(sack);
-        recovery.add_rtt_sample(ms(0), dur(100));
+        recovery.add_rtt_sample(ms(0), rtt);
         Self { recovery, timestamps: false, next: 0 }
+    }
+
+    /// On a short path: the least timeout is twenty round trips.
+    fn near() -> Self {
+        Self::with_round_trip(true, dur(10))
+    }
+
+    /// Lets the probe timer expire and sends new data, or the last segment again.
+    fn probe(&mut self, new: bool) -> u64 {
+        let (now, outcome) = self.expire();
+        assert_eq!(outcome, TimerOutcome::ProbeDue);
+        if new {
+            self.send(now, 1);
+            self.recovery.on_probe_sent(ms(now), at(self.next), false);
+        } else {
+            let tail = self.recovery.tail().expect("outstanding");
+            let segment = tail.start.since(at(0)) / MSS;
+            self.recovery.on_retransmitted(&self.transmission(now, segment));
+            self.recovery.on_probe_sent(ms(now), tail.end, true);
+        }
+        self.recovery.check_invariants();
+        now
     }
 
     fn transmission(&self, now: u64, segment: u64) -> Transmission {
@@ -205,12 +231,7 @@ fn one_segment_waits_for_the_peers_delay_too() {
 fn probed(segments: u64) -> Sender {
     let mut sender = Sender::new(true);
     sender.send(0, segments);
-    let (now, outcome) = sender.expire();
-    assert_eq!(outcome, TimerOutcome::ProbeDue);
-    let tail = sender.recovery.tail().expect("outstanding");
-    sender.recovery.on_retransmitted(&sender.transmission(now, segments - 1));
-    sender.recovery.on_probe_sent(ms(now), tail.end, true);
-    sender.recovery.check_invariants();
+    sender.probe(false);
     sender
 }
 
@@ -252,6 +273,115 @@ fn no_second_probe_while_one_is_unacknowledged() {
     let outcome = sender.ack(300, 1, &[]);
     assert!(outcome.rtt_sample.is_some());
     assert!(matches!(sender.recovery.timer(), Some((_, RecoveryTimer::Rto))));
+}
+
+/// Probes at 20 ms and 40 and 80 ms later. The next, at 300 ms, could not be answered
+/// before the timeout, which the first started over.
+#[test]
+fn on_a_short_path_probes_go_on_until_the_timeout_is_near() {
+    for new in [true, false] {
+        let mut sender = Sender::near();
+        sender.send(0, 3);
+        assert_eq!([sender.probe(new), sender.probe(new), sender.probe(new)], [20, 60, 140]);
+        assert_eq!(sender.recovery.timer(), Some((ms(220), RecoveryTimer::Rto)));
+        let (now, outcome) = sender.expire();
+        assert!(matches!(outcome, TimerOutcome::Rto { first: true, .. }));
+        // They did not avert it, and take no part in what follows.
+        assert_eq!(sender.retransmit(now), Some(0));
+        assert_eq!(sender.recovery.timer(), Some((ms(620), RecoveryTimer::Rto)));
+    }
+}
+
+/// The probe is what the timeout watches, and does not start it over either.
+#[test]
+fn on_a_short_path_one_segment_is_probed_until_the_timeout_is_near() {
+    let mut sender = Sender::near();
+    sender.send(0, 1);
+    assert_eq!([sender.probe(false), sender.probe(false)], [60, 180]);
+    assert_eq!(sender.recovery.timer(), Some((ms(260), RecoveryTimer::Rto)));
+}
+
+/// RFC 8985 §7.2.
+#[test]
+fn no_probe_while_a_timeout_is_repaired() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 4);
+    assert_eq!(sender.expire().1, TimerOutcome::ProbeDue);
+    let (now, _) = sender.expire();
+    assert_eq!(sender.retransmit(now), Some(0));
+    sender.ack(now + 100, 1, &[]);
+    assert_eq!(sender.retransmit(now + 100), Some(1));
+    assert!(sender.recovery.in_rto_recovery());
+    assert!(matches!(sender.recovery.timer(), Some((_, RecoveryTimer::Rto))));
+}
+
+#[test]
+fn a_round_trip_sample_makes_the_wait_for_a_probe_short_again() {
+    let mut sender = Sender::near();
+    sender.send(0, 3);
+    sender.probe(true);
+    sender.probe(true);
+    assert!(sender.ack(70, 5, &[]).rtt_sample.is_some());
+    sender.send(70, 2);
+    assert_eq!(sender.probe(true), 90);
+}
+
+/// One segment alone repairs the loss. If it is lost, or what answers it, nothing else
+/// will tell.
+#[test]
+fn on_a_short_path_a_silent_recovery_is_probed() {
+    let mut sender = Sender::near();
+    sender.send(0, 4);
+    let outcome = sender.ack(10, 0, &[1..4]);
+    sender.enter(&outcome);
+    assert_eq!(sender.retransmit(10), Some(0));
+    assert_eq!(sender.probe(true), 30);
+    // The probe arrived: what was sent again before it did not.
+    let outcome = sender.ack(40, 0, &[1..5]);
+    assert!(!outcome.loss_found && !outcome.probe_repaired_loss);
+    assert_eq!(sender.retransmit(40), Some(0));
+    let outcome = sender.ack(50, 5, &[]);
+    assert!(outcome.recovery_ended && !outcome.spurious && !outcome.probe_repaired_loss);
+}
+
+/// A probe in an episode that sends something again reduces nothing when it is over.
+#[test]
+fn a_probe_that_helped_a_recovery_is_part_of_it() {
+    let mut sender = Sender::near();
+    sender.send(0, 4);
+    let outcome = sender.ack(10, 0, &[1..4]);
+    sender.enter(&outcome);
+    assert_eq!(sender.retransmit(10), Some(0));
+    assert_eq!(sender.probe(false), 30);
+    assert!(!sender.recovery.is_probe_unresolved());
+    assert!(sender.ack(40, 4, &[]).recovery_ended);
+    sender.send(40, 1);
+    assert!(!sender.ack(50, 5, &[]).probe_repaired_loss);
+}
+
+/// Each starts the wait over: what is sent again, and what the peer reports.
+#[test]
+fn in_a_recovery_the_wait_for_a_probe_is_from_the_last_that_went_or_came() {
+    let mut sender = Sender::near();
+    sender.send(0, 9);
+    let outcome = sender.ack(10, 0, &[1..4]);
+    sender.enter(&outcome);
+    assert_eq!(sender.recovery.timer(), Some((ms(30), RecoveryTimer::Tlp)));
+    sender.retransmit(15);
+    assert_eq!(sender.recovery.timer(), Some((ms(35), RecoveryTimer::Tlp)));
+    sender.ack(17, 0, &[1..9]);
+    let due = ms(17) + sender.recovery.srtt().expect("sampled").saturating_mul(2);
+    assert_eq!(sender.recovery.timer(), Some((due, RecoveryTimer::Tlp)));
+}
+
+#[test]
+fn on_a_short_path_what_a_mistake_leaves_held_does_not_stop_probes() {
+    let mut sender = Sender::near();
+    sender.send(0, 2);
+    sender.recovery.on_retransmitted(&sender.transmission(5, 0));
+    sender.ack(10, 0, &[1..2]);
+    assert_eq!(sender.recovery.rack.deadline(), None, "the other was sent later");
+    assert_eq!(sender.probe(false), 30);
 }
 
 /// RFC 6298 (5.1) to (5.3).
@@ -577,7 +707,7 @@ fn progress_starts_the_probes_wait_over() {
     assert_eq!(sender.recovery.timer(), Some((ms(300), RecoveryTimer::Tlp)));
 }
 
-/// RFC 8985 §7.2.
+/// RFC 8985 §7.2, where its answer might come after the timeout.
 #[test]
 fn no_probe_while_the_peer_holds_something() {
     let mut sender = Sender::new(true);
