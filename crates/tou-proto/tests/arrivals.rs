@@ -81,7 +81,7 @@ fn connections_that_receive_share_the_room() {
 #[test]
 fn connection_among_idle_ones_has_all_of_the_room() {
     let mut flows = Flows::new(50, Duration::from_micros(50), Some(ROOM));
-    flows.run(1, 20);
+    flows.run(1, 120);
     let window = flows.largest_window(1, 20);
     assert!((ROOM / 2..=ROOM + SLACK).contains(&window), "{window}");
 }
@@ -89,7 +89,7 @@ fn connection_among_idle_ones_has_all_of_the_room() {
 #[test]
 fn room_passes_to_those_who_begin_and_back_from_those_who_stop() {
     let mut flows = Flows::new(8, Duration::from_micros(50), Some(ROOM));
-    flows.run(1, 20);
+    flows.run(1, 120);
     let alone = flows.largest_window(1, 20);
     assert!(alone > ROOM / 2, "{alone}");
     // A few round trips until the window that was offered is used up.

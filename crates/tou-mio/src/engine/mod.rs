@@ -79,10 +79,10 @@ const WATCH: Duration = Duration::from_millis(4);
 /// than one thread that does nothing else.
 const CROWD: usize = 4;
 
-/// A call that need not wait looks after the socket all the same when no caller
-/// leads and nobody has done so for this long: a reader of a full buffer should not
-/// let acknowledgments pile up, and many readers who have the processor while the
-/// background thread waits for it should not let the socket's buffer run over.
+/// A call that need not wait looks after the socket all the same when nobody has done
+/// so for this long, unless a caller leads and nobody follows: a reader of a full buffer
+/// should not let acknowledgments pile up, and many readers who have the processor while
+/// the leader waits for it should not let the socket's buffer run over.
 const REFRESH: Duration = Duration::from_micros(50);
 
 /// What the leader looks after.
@@ -470,7 +470,9 @@ impl<C: Charge> State<C> {
     /// What follows a call that may have changed something.
     fn settle(&mut self, mut now: Instant, clock: Clock) {
         self.flush(now);
-        if self.lead != Lead::Caller && now.saturating_since(self.serviced) >= REFRESH {
+        // A caller alone wakes at once when something arrives.
+        let is_attended = self.lead == Lead::Caller && self.followers.is_empty();
+        if !is_attended && now.saturating_since(self.serviced) >= REFRESH {
             // An answer to what was just sent may be there. By the time before it was
             // sent, it would have taken no time at all.
             now = clock.now();

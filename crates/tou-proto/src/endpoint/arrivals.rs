@@ -72,8 +72,13 @@ impl Arrivals {
     pub(super) fn share(&mut self, now: Instant) -> u64 {
         let Some(room) = self.room else { return u64::MAX };
         self.roll(now);
-        let connections = self.now.max(self.before).max(1);
-        (room / u64::from(connections)).max(LEAST.min(room / 2))
+        let least = LEAST.min(room / 2);
+        if self.before == 0 {
+            // Nobody knows yet how many there will be: many may begin at once.
+            return least;
+        }
+        let connections = self.now.max(self.before);
+        (room / u64::from(connections)).max(least)
     }
 
     /// Begins a new epoch, if it is time.
@@ -119,13 +124,30 @@ mod tests {
         assert_eq!(receive(&mut arrivals, at(0), &mut who, u64::MAX), u64::MAX);
     }
 
+    /// An account of a room where one connection has received before.
+    fn known(who: &mut Received) -> Arrivals {
+        let mut arrivals = Arrivals::new(Some(ROOM));
+        arrivals.on_received(Instant::from_millis(1_000_000 - 1), who, 1 << 20);
+        arrivals
+    }
+
+    #[test]
+    fn before_anything_is_known_nobody_has_much() {
+        let mut arrivals = Arrivals::new(Some(ROOM));
+        let mut who = [Received::default(); 2];
+        assert_eq!(arrivals.share(at(0)), LEAST);
+        assert_eq!(receive(&mut arrivals, at(1), &mut who[..1], 1 << 20), LEAST);
+        assert_eq!(receive(&mut arrivals, at(99), &mut who[..1], 1 << 20), LEAST);
+        assert_eq!(arrivals.share(at(100)), ROOM);
+    }
+
     #[test]
     fn those_who_receive_share_alike_and_others_cost_nothing() {
-        let mut arrivals = Arrivals::new(Some(ROOM));
+        let mut busy = [Received::default(); 10];
+        let mut arrivals = known(&mut busy[0]);
         assert_eq!(arrivals.share(at(0)), ROOM);
         let mut idle = [Received::default(); 1_000];
         assert_eq!(receive(&mut arrivals, at(0), &mut idle, 1_000), ROOM);
-        let mut busy = [Received::default(); 10];
         assert_eq!(receive(&mut arrivals, at(0), &mut busy[..1], 1 << 20), ROOM);
         assert_eq!(receive(&mut arrivals, at(1), &mut busy, 1 << 20), ROOM / 10);
         // However often they do.
@@ -134,8 +156,8 @@ mod tests {
 
     #[test]
     fn small_pieces_become_substantial_together() {
-        let mut arrivals = Arrivals::new(Some(ROOM));
         let mut who = [Received::default(); 3];
+        let mut arrivals = known(&mut who[0]);
         for _ in 0..31 {
             assert_eq!(receive(&mut arrivals, at(5), &mut who, 1_024), ROOM);
         }
@@ -144,8 +166,8 @@ mod tests {
 
     #[test]
     fn who_stops_is_forgotten_after_an_epoch() {
-        let mut arrivals = Arrivals::new(Some(ROOM));
         let mut who = [Received::default(); 4];
+        let mut arrivals = known(&mut who[0]);
         assert_eq!(receive(&mut arrivals, at(99), &mut who, 1 << 20), ROOM / 4);
         // The new epoch has hardly begun: those who have not received yet will.
         assert_eq!(receive(&mut arrivals, at(101), &mut who[..1], 1 << 20), ROOM / 4);
@@ -156,14 +178,14 @@ mod tests {
 
     #[test]
     fn after_a_silence_nobody_is_remembered() {
-        let mut arrivals = Arrivals::new(Some(ROOM));
         let mut who = [Received::default(); 4];
+        let mut arrivals = known(&mut who[0]);
         assert_eq!(receive(&mut arrivals, at(0), &mut who, 1 << 20), ROOM / 4);
         assert_eq!(arrivals.share(at(199)), ROOM / 4);
-        assert_eq!(arrivals.share(at(200)), ROOM);
+        assert_eq!(arrivals.share(at(200)), LEAST);
         // A share that nobody asked for meanwhile is no other.
         receive(&mut arrivals, at(200), &mut who, 1 << 20);
-        assert_eq!(arrivals.share(at(400)), ROOM);
+        assert_eq!(arrivals.share(at(400)), LEAST);
     }
 
     #[test]
