@@ -14,9 +14,9 @@ use std::task::Wake;
 
 use tou_proto::Instant;
 use tou_udp::Inlet;
-use tou_udp::driver::{Bell, Woken};
+use tou_udp::driver::Bell;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Planned};
 use crate::hub::{Hub, Interest};
 
 /// Runs `future` in this thread, which looks after the socket meanwhile.
@@ -34,9 +34,8 @@ pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             break result;
         }
-        let mut wanted = engine.look(Wanted::by);
         while !bell.was_rung() {
-            wanted = wait(engine, &bell, &mut inlet, wanted);
+            wait(engine, &bell, &mut inlet);
         }
         // The reactor may have rung while nobody waited, and rings only once.
         if due.is_due.swap(false, SeqCst) {
@@ -49,32 +48,15 @@ pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T
     result
 }
 
-/// How the socket wants to be waited for.
-#[derive(Clone, Copy)]
-struct Wanted {
-    /// For writability, too.
-    writes: bool,
-    /// A wait in the receive call can be ended.
-    interruptible: bool,
-}
-
-impl Wanted {
-    fn by(hub: &mut Hub) -> Self {
-        let pump = hub.pump();
-        Self { writes: pump.wants_write(), interruptible: pump.socket().is_interruptible() }
-    }
-}
-
-/// Waits once, looks after the socket, and returns how it wants to be waited for next.
-fn wait(engine: &Engine, bell: &Bell, inlet: &mut Option<Inlet>, wanted: Wanted) -> Wanted {
-    if inlet.is_some() && wanted.interruptible && !wanted.writes {
-        if let Woken::Inbound(inbound) = bell.receive(inlet) {
-            return engine.receive(inbound, Wanted::by);
+/// Waits once, and looks after the socket.
+fn wait(engine: &Engine, bell: &Bell, inlet: &mut Option<Inlet>) {
+    match engine.plan_wait(inlet.is_some()) {
+        Planned::Receive => engine.received(bell.receive(inlet)),
+        Planned::Poll { writes } => {
+            let _ = bell.wait(engine.socket(), None, writes);
+            engine.look_after(|_, _| ());
         }
-    } else {
-        let _ = bell.wait(engine.socket(), None, wanted.writes);
     }
-    engine.look_after(|hub, _| Wanted::by(hub))
 }
 
 /// Blocks this thread and looks after the socket until `done`, for `timeout` at
@@ -88,6 +70,8 @@ pub(crate) fn block_until(
     let bell = engine.bell();
     let waker = Waker::from(Arc::clone(&bell));
     let key = engine.new_key();
+    engine.start_waiting();
+    let _stop = OnDrop(|| engine.stop_waiting());
     loop {
         let step = engine.look_after(|hub, now| {
             if done(hub) || now >= deadline {

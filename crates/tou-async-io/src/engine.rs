@@ -35,8 +35,8 @@ use std::task::Wake;
 
 use async_io::{Async, Timer};
 use tou_proto::{Endpoint, Instant};
-use tou_udp::driver::{Bell, Patience};
-use tou_udp::{Clock, Inbound, Inlet, Interrupter, Pump};
+use tou_udp::driver::{Bell, Patience, Woken};
+use tou_udp::{Clock, Inlet, Interrupter, Pump};
 
 use crate::hub::{Hub, Interest};
 use crate::waiters::{Key, Waiters, Wakes};
@@ -85,16 +85,27 @@ struct State {
     waker: Waker,
     /// Tasks that do the work; none: the waker does.
     drivers: Waiters,
-    /// Threads that wait for the socket themselves, and need not be told that it
-    /// is readable.
+    /// Threads that wait for the socket themselves, and need not be told by the
+    /// reactor that it is readable.
     blocked: usize,
     /// For one of these threads to wait in.
     inlet: Option<Inlet>,
+    /// It waits there, and nobody else may receive.
+    receiving: bool,
     /// All handles are gone, and the drivers see the rest off.
     farewell: Option<Farewell>,
     /// All handles are gone, and there is nothing left to do.
     ended: bool,
     counters: DriverCounters,
+}
+
+/// How a thread is to wait for the socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Planned {
+    /// In the inlet, and tell what it was woken by.
+    Receive,
+    /// In a poll, for writability, too, if so.
+    Poll { writes: bool },
 }
 
 /// How long what was written to dropped streams is still waited for.
@@ -150,6 +161,7 @@ impl Engine {
                 drivers: Waiters::default(),
                 blocked: 0,
                 inlet,
+                receiving: false,
                 farewell: None,
                 ended: false,
                 counters: DriverCounters::default(),
@@ -257,16 +269,35 @@ impl Engine {
         });
     }
 
-    /// Looks after what a thread has received.
-    pub(crate) fn receive<T>(&self, inbound: Inbound, look: impl FnOnce(&mut Hub) -> T) -> T {
+    /// A thread that may have the inlet is about to wait. It waits there if no other
+    /// thread waits for the socket: that one would be told of what it must not take.
+    pub(crate) fn plan_wait(&self, has_inlet: bool) -> Planned {
         self.locked(|state| {
+            let pump = state.hub.pump();
+            let writes = pump.wants_write();
+            let alone = state.blocked == 1 && !writes;
+            if alone && has_inlet && pump.socket().is_interruptible() {
+                state.receiving = true;
+                return Planned::Receive;
+            }
+            Planned::Poll { writes }
+        })
+    }
+
+    /// A thread has waited in the inlet. Looks after what it received.
+    pub(crate) fn received(&self, woken: Woken) {
+        self.locked(|state| {
+            state.receiving = false;
+            let Woken::Inbound(inbound) = woken else {
+                self.turn(state);
+                return;
+            };
             let now = self.clock.now();
             state.counters.turns += 1;
             state.serviced = now;
             state.hub.receive(now, inbound);
             self.arm(state);
-            look(&mut state.hub)
-        })
+        });
     }
 
     /// A bell that ends a thread's wait for the socket.
@@ -274,12 +305,33 @@ impl Engine {
         Arc::new(Bell::new(self.interrupter.clone()))
     }
 
-    /// A thread begins to wait for the socket. It drives like a task, but hears
+    /// A thread begins to wait for the socket in a way that others are not told of what
+    /// arrives.
+    pub(crate) fn start_waiting(&self) {
+        let receiving = self.locked(|state| {
+            state.blocked += 1;
+            state.receiving
+        });
+        if receiving && let Some(interrupter) = &self.interrupter {
+            // It has to wait in another way now.
+            interrupter.interrupt();
+        }
+    }
+
+    /// The thread waits no longer.
+    pub(crate) fn stop_waiting(&self) {
+        self.locked(|state| {
+            state.blocked -= 1;
+            self.turn(state);
+        });
+    }
+
+    /// A thread begins to drive the socket. It drives like a task, but hears
     /// from the reactor only of time and of room to send. It gets the inlet, unless
     /// another thread has it.
     pub(crate) fn start_blocking(&self, key: Key, waker: &Waker) -> Option<Inlet> {
+        self.start_waiting();
         self.locked(|state| {
-            state.blocked += 1;
             state.drivers.set(key, waker, state.hub.wakes());
             state.inlet.take()
         })
@@ -290,7 +342,7 @@ impl Engine {
         self.locked(|state| state.inlet = Some(inlet));
     }
 
-    /// The thread waits no longer.
+    /// The thread drives no longer.
     pub(crate) fn stop_blocking(&self, key: Key) {
         self.locked(|state| state.blocked -= 1);
         self.stop_driving(key);
@@ -339,7 +391,12 @@ impl Engine {
         state.counters.turns += 1;
         state.serviced = now;
         state.alarm.take_if(|alarm| *alarm <= now);
-        state.hub.service(now);
+        if state.receiving {
+            // What that thread takes no part in.
+            state.hub.pass_time(now);
+        } else {
+            state.hub.service(now);
+        }
         if state.blocked == 0
             && let Err(error) = ask(|cx| self.socket.poll_readable(cx), &state.waker)
         {

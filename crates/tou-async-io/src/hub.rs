@@ -229,6 +229,13 @@ impl Hub {
         self.dispatch();
     }
 
+    /// Lets time pass and sends what is due, but takes in nothing.
+    pub(crate) fn pass_time(&mut self, now: Instant) {
+        self.pump.handle_timeout_at(now);
+        self.progress.wake(&mut self.wakes);
+        self.flush(now);
+    }
+
     /// Takes in what a thread has received that waited in the receive call, and sends
     /// what is due.
     pub(crate) fn receive(&mut self, now: Instant, inbound: Inbound) {

@@ -7,7 +7,9 @@
 //! ([`UdpSocket::open_inlet`](crate::UdpSocket::open_inlet)). Whether such datagrams
 //! come through, nobody can tell beforehand; one is sent when the inlet is opened, and
 //! once it was received the inlet may be waited in
-//! ([`UdpSocket::is_interruptible`](crate::UdpSocket::is_interruptible)).
+//! ([`UdpSocket::is_interruptible`](crate::UdpSocket::is_interruptible)). While a thread
+//! waits in the inlet nobody else may receive from the socket: what he takes may be the
+//! interruption.
 //!
 //! This knows sockets. It does not know who waits, or why he is interrupted.
 

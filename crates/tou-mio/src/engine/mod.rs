@@ -165,6 +165,8 @@ struct State<C> {
     unanswered: bool,
     /// The leader's wait ends when the socket becomes writable, too.
     watches_writes: bool,
+    /// The caller who leads waits in the receive call.
+    receiving: bool,
     /// Counts leads of callers, so that the watch sees whether they change.
     turns: u64,
     /// How soon the background thread looks again while callers come and go.
@@ -347,6 +349,7 @@ impl<C: Charge> State<C> {
             unread: false,
             unanswered: false,
             watches_writes: false,
+            receiving: false,
             turns: 0,
             watch: GRACE,
             followers: BTreeMap::new(),
@@ -371,6 +374,7 @@ impl<C: Charge> State<C> {
                 self.post = Some(post);
                 self.lead = Lead::Nobody;
                 self.leader = None;
+                self.receiving = false;
                 self.counters.wakeups += 1;
                 match woken {
                     Woken::Ready(ready) => self.service(now, ready),
@@ -445,9 +449,12 @@ impl<C: Charge> State<C> {
 
     /// Looks after the charge.
     fn service(&mut self, now: Instant, mut ready: Readiness) {
-        ready.readable |= self.unread;
+        // While a caller waits in the receive call nobody else receives: it might be what
+        // is to interrupt that caller.
+        ready.readable = (ready.readable || self.unread) && !self.receiving;
         self.serviced = now;
-        self.unread = self.charge.service(now, ready, &mut self.signals);
+        let more = self.charge.service(now, ready, &mut self.signals);
+        self.unread = more || self.receiving;
         self.collect();
     }
 
@@ -507,8 +514,10 @@ impl<C: Charge> State<C> {
     /// For what, and in which call, a caller waits at `post` until then.
     fn plan_wait(&mut self, now: Instant, until: Option<Instant>, post: &Post) -> Wait {
         let writes = self.watch_writes();
-        let receiving =
-            until.is_none() && !writes && post.has_inlet() && self.charge.is_interruptible();
+        // With followers there is more to do than one thread may get to: they help.
+        let alone = until.is_none() && !writes && self.followers.is_empty();
+        let receiving = alone && post.has_inlet() && self.charge.is_interruptible();
+        self.receiving = receiving;
         Wait { timeout: until.map(|until| until.saturating_since(now)), writes, receiving }
     }
 
