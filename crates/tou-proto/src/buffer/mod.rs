@@ -18,6 +18,7 @@ mod autotune;
 mod reassembly;
 mod recv;
 mod send;
+mod spares;
 
 pub(crate) use self::autotune::RecvAutotune;
 pub(crate) use self::recv::{ReassemblyLimits, RecvBuffer};

@@ -9,12 +9,17 @@ use core::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::buffer::spares::Spares;
 use crate::buffer::{CHUNK, copy_prefix, fill, freeze, shrink, tail_capacity, to_usize};
 use crate::seq::StreamPos;
 
 /// From this length on, [`SendBuffer::write_bytes`] keeps the user's buffer. Copying less
 /// costs no more than keeping it: a place in the queue, and two atomic counts.
 const MIN_SHARED: usize = 1024;
+
+/// So many released chunks are kept for the next write at most, and half as many as are
+/// in use: a writer who finds the buffer full is told when a third of it is free.
+const MAX_SPARES: usize = 32;
 
 /// Bytes written by the user, from the first unacknowledged one on.
 pub(crate) struct SendBuffer {
@@ -27,6 +32,8 @@ pub(crate) struct SendBuffer {
     tail: BytesMut,
     /// Index of the chunk last read: the next read is most likely there or just after.
     cursor: usize,
+    /// None while nothing is held.
+    spares: Spares,
 }
 
 struct Chunk {
@@ -37,7 +44,14 @@ struct Chunk {
 impl SendBuffer {
     /// An empty buffer whose first byte will be at `start`.
     pub(crate) fn new(start: StreamPos) -> Self {
-        Self { start, end: start, chunks: VecDeque::new(), tail: BytesMut::new(), cursor: 0 }
+        Self {
+            start,
+            end: start,
+            chunks: VecDeque::new(),
+            tail: BytesMut::new(),
+            cursor: 0,
+            spares: Spares::default(),
+        }
     }
 
     /// Copies as much of `data` as fits when at most `limit` bytes may be held; returns how
@@ -105,10 +119,24 @@ impl SendBuffer {
             return;
         }
         while self.chunks.front().is_some_and(|chunk| chunk.end() <= self.start) {
-            self.chunks.pop_front();
+            let released = self.chunks.pop_front();
             self.cursor = self.cursor.saturating_sub(1);
+            if let Some(chunk) = released.filter(|_| self.spares.len() < self.most_spares()) {
+                self.spares.keep(chunk.data);
+            }
         }
+        self.spares.truncate(self.most_spares());
         shrink(&mut self.chunks);
+    }
+
+    /// Whether released chunks are kept for the next write.
+    pub(crate) fn has_spares(&self) -> bool {
+        self.spares.len() > 0
+    }
+
+    /// Gives them back.
+    pub(crate) fn drop_spares(&mut self) {
+        self.spares = Spares::default();
     }
 
     /// Drops everything, for a connection that was reset; `end` becomes `start`.
@@ -140,15 +168,22 @@ impl SendBuffer {
     /// worth is missing from it, when the front of an allocation that the tail still grows
     /// in is released. What a user's [`Bytes`] keeps alive beyond itself is not known here.
     pub(crate) fn memory(&self) -> usize {
+        if self.chunks.capacity() == 0 {
+            return self.tail.capacity();
+        }
         let first = self.chunks.front().map_or(self.tail_start(), |chunk| chunk.start);
         let chunks = to_usize(self.tail_start().since(first));
         let queue = self.chunks.capacity() * size_of::<Chunk>();
-        chunks + self.tail.capacity() + queue
+        chunks + self.tail.capacity() + queue + self.spares.memory()
     }
 
     /// How many more bytes may be held when `limit` may.
     fn room(&self, limit: u64) -> usize {
         to_usize(limit.saturating_sub(self.len()))
+    }
+
+    fn most_spares(&self) -> usize {
+        (self.chunks.len() / 2).min(MAX_SPARES)
     }
 
     fn tail_start(&self) -> StreamPos {
@@ -165,11 +200,16 @@ impl SendBuffer {
         }
         self.flush_tail();
         while let Some((whole, after)) = rest.split_at_checked(CHUNK) {
-            self.push_chunk(Bytes::copy_from_slice(whole));
+            let mut chunk = self.spares.take();
+            chunk.extend_from_slice(whole);
+            self.push_chunk(chunk.freeze());
             rest = after;
         }
         if !rest.is_empty() {
-            self.tail = BytesMut::with_capacity(tail_capacity(rest.len(), self.len()));
+            self.tail = match tail_capacity(rest.len(), self.len()) {
+                CHUNK => self.spares.take(),
+                capacity => BytesMut::with_capacity(capacity),
+            };
             self.tail.extend_from_slice(rest);
             self.end = self.end + rest.len() as u64;
         }

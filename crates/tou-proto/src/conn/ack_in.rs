@@ -121,6 +121,9 @@ impl Connection {
         let before = self.send.start();
         self.snd.una = ack;
         self.send.release_to(ack.min(self.send.end()));
+        if self.send.has_spares() && self.is_send_memory_short() {
+            self.send.drop_spares();
+        }
         self.counters.bytes_acked += self.send.start().since(before);
         self.progress_at = now;
         if self.snd.up.is_some_and(|up| up <= ack) {

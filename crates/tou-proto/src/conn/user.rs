@@ -164,7 +164,7 @@ impl Connection {
         written: usize,
         left: usize,
     ) -> Result<usize, WriteError> {
-        if left > 0 && self.send_limit() < self.own_send_limit() {
+        if left > 0 && self.is_send_memory_short() {
             self.counters.memory_limited += 1;
         }
         if written == 0 && left > 0 {
@@ -188,6 +188,11 @@ impl Connection {
     /// The same, as far as there is memory.
     pub(super) fn send_limit(&self) -> u64 {
         self.limit_to_memory(self.own_send_limit())
+    }
+
+    /// The send buffer would be larger if there were more memory.
+    pub(super) fn is_send_memory_short(&self) -> bool {
+        self.send_limit() < self.own_send_limit()
     }
 
     /// Bytes that fit the send buffer now.

@@ -101,8 +101,10 @@ quickcheck! {
             assert_eq!(buffer.len(), model.len() as u64);
             assert_eq!(buffer.is_empty(), model.is_empty());
             // The front may be released but for a byte, the tail new, and the queue half
-            // empty: a small and a large chunk for each piece of a user's.
-            let bound = model.len() + model.len() / 4 + 80_000 + CHUNK + 2_048;
+            // empty: a small and a large chunk for each piece of a user's. For two chunks
+            // one may be spare.
+            let spare = model.len() / 2 + CHUNK;
+            let bound = model.len() + model.len() / 4 + spare + 80_000 + CHUNK + 2_048;
             assert!(buffer.memory() <= bound, "{} > {bound}", buffer.memory());
         }
         content(&mut buffer) == model
@@ -198,7 +200,56 @@ fn released_chunks_are_freed_one_by_one() {
     buffer.release_to(BASE + (CHUNK as u64 - 1));
     assert_eq!(buffer.memory(), full);
     buffer.release_to(BASE + CHUNK as u64);
+    buffer.drop_spares();
     assert_eq!(buffer.memory(), full - CHUNK);
+}
+
+/// Where the chunks in use are.
+fn places(buffer: &SendBuffer) -> Vec<*const u8> {
+    buffer.chunks.iter().map(|chunk| chunk.data.as_ptr()).collect()
+}
+
+#[test]
+fn writer_who_fills_a_third_at_a_time_gets_what_was_released() {
+    let mut buffer = SendBuffer::new(BASE);
+    buffer.write(&bytes(48 * CHUNK, 1), u64::MAX);
+    let mut own = places(&buffer);
+    own.sort_unstable();
+    let full = buffer.memory();
+    for turn in 1..10 {
+        for released in 1..=16 {
+            buffer.release_to(BASE + (16 * turn - 16 + released) * CHUNK as u64);
+            assert!(buffer.memory() <= full + 2_048, "{}", buffer.memory());
+        }
+        buffer.write(&bytes(16 * CHUNK, 1), u64::MAX);
+        let mut now = places(&buffer);
+        now.sort_unstable();
+        assert!(now == own, "other allocations");
+    }
+}
+
+#[test]
+fn gathered_writes_get_what_was_released_too() {
+    let mut buffer = SendBuffer::new(BASE);
+    buffer.write(&bytes(4 * CHUNK, 1), u64::MAX);
+    let first = places(&buffer)[0];
+    buffer.release_to(BASE + CHUNK as u64);
+    buffer.write(b"x", u64::MAX);
+    assert_eq!(buffer.tail.as_ptr(), first);
+    assert!(!buffer.has_spares());
+}
+
+#[test]
+fn no_more_is_spare_than_half_of_what_is_held_and_nothing_when_nothing_is() {
+    let mut buffer = SendBuffer::new(BASE);
+    buffer.write(&bytes(100 * CHUNK, 1), u64::MAX);
+    for released in 1..100 {
+        buffer.release_to(BASE + released * CHUNK as u64);
+        let held = 100 - released as usize;
+        assert!(buffer.spares.len() <= (held / 2).min(MAX_SPARES));
+    }
+    buffer.release_to(buffer.end());
+    assert_eq!(buffer.memory(), 0);
 }
 
 #[test]

@@ -119,6 +119,33 @@ fn peers_that_acknowledge_nothing() {
 }
 
 #[test]
+fn nothing_that_was_sent_is_kept_for_the_next_write_where_memory_is_short() {
+    let connection = ConnectionConfig::builder().with_send_buffer(1 << 20, 1 << 20).build();
+    let mut victim = Victim::new(config().with_connection(connection.unwrap()), 4);
+    victim.begin_measuring();
+    let mut enemies: Vec<_> =
+        (1..=8).map(|host| Enemy::connect(&mut victim, host, 1_460).unwrap()).collect();
+    for _ in 0..40 {
+        for (enemy, conn) in &mut enemies {
+            while victim.endpoint.write(victim.now, *conn, &[1; 50_000]).is_ok() {
+                victim.drain();
+            }
+            let outstanding = u32::try_from(victim.info(*conn).outstanding).unwrap();
+            enemy.ack = enemy.ack.wrapping_add(outstanding);
+            enemy.say(&mut victim, enemy.header(), &[]);
+            let info = victim.info(*conn);
+            let beside = info.memory as u64 - info.send_queue;
+            assert!(beside <= info.send_queue / 4 + 32 * 1_024, "{beside} for {}", info.send_queue);
+        }
+        assert!(victim.endpoint.shared_memory_used() <= MAX as u64);
+    }
+    assert!(victim.grown() <= MAX, "{}", victim.grown());
+    assert!(limited(&victim, &enemies) > 0);
+    let sent = enemies.iter().map(|(_, conn)| victim.info(*conn).counters.bytes_sent).min();
+    assert!(sent > Some(1 << 20), "{sent:?}");
+}
+
+#[test]
 fn nobody_is_short_of_memory_without_need() {
     // One connection alone may use a third of what is there, and nearly a half.
     let connection = ConnectionConfig::builder().with_send_buffer(4 << 20, 4 << 20).build();
