@@ -6,6 +6,7 @@
 use core::time::Duration;
 
 use tou_proto::{ConnId, ConnectionInfo};
+use tou_sim::script::{Script, ack, data, syn};
 use tou_sim::{Knobs, Pair, presets};
 
 const ROOM: u64 = 4 << 20;
@@ -109,6 +110,22 @@ fn on_a_longer_path_the_windows_are_larger() {
     let window = flows.largest_window(8, 20);
     assert!(window > ROOM / 8, "{window}");
     assert!(window <= ROOM / 8 * 5, "{window}");
+}
+
+#[test]
+fn clock_that_stood_still_in_the_handshake_makes_no_long_path() {
+    let config = presets::endpoint_builder().with_connection(presets::plain());
+    // Half of the room, while it is not known how many will receive.
+    let mut script = Script::new(config.with_arrival_room(Some(65_536)).build().unwrap());
+    let conn = script.establish(syn(0).mss(1_000));
+    assert_eq!(script.host.info(conn).unwrap().srtt, Some(Duration::ZERO));
+    for start in (1..60_000).step_by(2_000) {
+        script.inject_batch([0, 1_000].map(|at| data(start + at, 1, vec![0; 1_000])));
+        script.take_output();
+        assert_eq!(script.host.read_all(conn).0.len(), 2_000);
+    }
+    script.inject_batch([60_001, 61_001].map(|at| data(at, 1, vec![0; 1_000])));
+    script.expect(ack(1, 62_001).win(30_768));
 }
 
 #[test]

@@ -33,8 +33,9 @@ impl Connection {
             return octets;
         }
         // A side that only receives has the handshake's sample, or none: the path may
-        // then be of any length.
-        let rtt = self.recovery.min_rtt().map_or(self.config.fields.rto_initial, Duration::from);
+        // then be of any length. One that is too short to be a minimum is a sample.
+        let rtt = self.recovery.min_rtt().or(self.recovery.srtt());
+        let rtt = rtt.map_or(self.config.fields.rto_initial, Duration::from);
         octets.min(spread(self.arrival_share, rtt))
     }
 }
