@@ -342,6 +342,17 @@ fn answered_probes_go_on_for_ever() {
 }
 
 #[test]
+fn probe_that_is_all_there_is_goes_on_too() {
+    let (mut script, conn) = established();
+    script.inject(ack(1, 1).win(0));
+    script.host.write(conn, b"p").unwrap();
+    for _ in 0..4 {
+        script.expect_eventually(ack(1, 1).data("p"));
+        script.inject(ack(1, 1).win(0));
+    }
+}
+
+#[test]
 fn answered_probes_go_on_although_the_user_timeout_is_shorter_than_their_gaps() {
     // RFC 9293 §3.8.6.1, MUST-37: what counts is that probes go unanswered.
     let user_timeout = Duration::from_secs(3);
