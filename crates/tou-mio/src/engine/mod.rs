@@ -79,6 +79,11 @@ const WATCH: Duration = Duration::from_millis(4);
 /// than one thread that does nothing else.
 const CROWD: usize = 4;
 
+/// A caller waits in the receive call, where nobody can help it, if none has followed
+/// another for this long: where threads are many the leader may have to wait for the
+/// processor, and the others see to the socket meanwhile.
+const ALONE: Duration = Duration::from_millis(10);
+
 /// A call that need not wait looks after the socket all the same when nobody has done
 /// so for this long, unless a caller leads and nobody follows: a reader of a full buffer
 /// should not let acknowledgments pile up, and many readers who have the processor while
@@ -172,6 +177,8 @@ struct State<C> {
     /// How soon the background thread looks again while callers come and go.
     watch: Duration,
     followers: BTreeMap<Ticket, Thread>,
+    /// When a caller last had to follow another.
+    followed: Option<Instant>,
     /// Threads that were woken and have not come back yet. Each of them leads,
     /// or passes the lead on, when it does.
     incoming: usize,
@@ -353,6 +360,7 @@ impl<C: Charge> State<C> {
             turns: 0,
             watch: GRACE,
             followers: BTreeMap::new(),
+            followed: None,
             incoming: 0,
             crowded: false,
             last_ticket: 0,
@@ -407,6 +415,7 @@ impl<C: Charge> State<C> {
         self.crowded &= !self.followers.is_empty();
         let Some(post) = self.post.take_if(|_| !self.crowded) else {
             self.followers.insert(ticket, thread::current());
+            self.followed = Some(now);
             self.counters.follower_waits += 1;
             return Step::Follow(ticket, deadline.map(|deadline| deadline.saturating_since(now)));
         };
@@ -514,9 +523,12 @@ impl<C: Charge> State<C> {
     /// For what, and in which call, a caller waits at `post` until then.
     fn plan_wait(&mut self, now: Instant, until: Option<Instant>, post: &Post) -> Wait {
         let writes = self.watch_writes();
-        // With followers there is more to do than one thread may get to: they help.
-        let alone = until.is_none() && !writes && self.followers.is_empty();
-        let receiving = alone && post.has_inlet() && self.charge.is_interruptible();
+        let alone = self.followed.is_none_or(|at| now.saturating_since(at) >= ALONE);
+        let receiving = alone
+            && until.is_none()
+            && !writes
+            && post.has_inlet()
+            && self.charge.is_interruptible();
         self.receiving = receiving;
         Wait { timeout: until.map(|until| until.saturating_since(now)), writes, receiving }
     }

@@ -5,7 +5,7 @@
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::net::UdpSocket;
-use std::sync::Barrier;
+use std::sync::{Barrier, mpsc};
 
 use tou_proto::ReceivedBatch;
 use tou_udp::SocketOptions;
@@ -22,6 +22,7 @@ struct Boxes {
     deadline: Option<Instant>,
     wants_write: bool,
     expired_at: Option<Instant>,
+    expired_with: Option<Readiness>,
 }
 
 impl Charge for Boxes {
@@ -30,6 +31,7 @@ impl Charge for Boxes {
     fn service(&mut self, now: Instant, ready: Readiness, signals: &mut Signals) -> bool {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.expired_at = self.deadline.take().map(|_| now);
+            self.expired_with = Some(ready);
         }
         self.wants_write &= !ready.writable;
         if !ready.readable {
@@ -96,6 +98,20 @@ fn put(
 struct Rig {
     background: Background<Boxes>,
     addr: SocketAddr,
+    /// Dropped when the test is over.
+    _watched: mpsc::Sender<()>,
+}
+
+/// Ends the tests when one of them hangs: then the returned end still exists.
+fn watchdog() -> mpsc::Sender<()> {
+    let (watched, over) = mpsc::channel();
+    thread::spawn(move || {
+        if over.recv_timeout(6 * LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("a thread waits for ever");
+            std::process::abort();
+        }
+    });
+    watched
 }
 
 impl Rig {
@@ -119,9 +135,10 @@ impl Rig {
             deadline: None,
             wants_write: false,
             expired_at: None,
+            expired_with: None,
         };
         let background = Engine::start(boxes, &descriptor, inlet, Clock::start()).unwrap();
-        let rig = Self { background, addr };
+        let rig = Self { background, addr, _watched: watchdog() };
         while has_inlet && !rig.engine().look(|charge| charge.is_interruptible()) {
             thread::yield_now();
         }
@@ -133,8 +150,10 @@ impl Rig {
     }
 
     /// Waits for a datagram in a box, and takes it out.
+    /// With `LONG` it waits without a deadline, as only then it may do so in the receive
+    /// call, and whoever is never woken is the watchdog's.
     fn take(&self, index: usize, timeout: Duration) -> Option<()> {
-        let deadline = Some(self.engine().now() + timeout);
+        let deadline = (timeout < LONG).then(|| self.engine().now() + timeout);
         self.engine().wait_for(index, deadline, |charge, _| {
             charge.boxes[index] = charge.boxes[index].checked_sub(1)?;
             Some(())
@@ -418,4 +437,36 @@ fn a_hook_is_called_with_no_lock_held() {
         rig.engine().call(|_, _, signals| signals.call(&hook, Ready::READABLE));
         assert_eq!(called.load(Ordering::Relaxed), 1);
     }
+}
+
+#[test]
+fn nobody_takes_what_is_to_interrupt_a_caller() {
+    let rig = Rig::new(true);
+    if !rig.engine().look(|charge| charge.is_interruptible()) {
+        eprintln!("NOT RUN: no caller can wait in the receive call on this system");
+        return;
+    }
+    let sender = rig.sender();
+    let waits = || rig.engine().counters().caller_waits;
+    thread::scope(|scope| {
+        let taker = scope.spawn(|| rig.take(0, LONG));
+        while waits() < 1 {
+            thread::yield_now();
+        }
+        // Something for nobody: there may be more, as far as is known.
+        sender.send(&[1]).unwrap();
+        while waits() < 2 {
+            thread::yield_now();
+        }
+        rig.engine().call(|charge, now, _| charge.deadline = Some(now));
+        let looked = loop {
+            if let Some(ready) = rig.engine().look(|charge| charge.expired_with.take()) {
+                break ready;
+            }
+            thread::yield_now();
+        };
+        assert!(!looked.readable, "the background thread received beside the caller");
+        sender.send(&[0]).unwrap();
+        assert_eq!(taker.join().unwrap(), Some(()));
+    });
 }
