@@ -14,8 +14,10 @@
 //! This knows sockets. It does not know who waits, or why he is interrupted.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::io;
 use std::net::UdpSocket as StdSocket;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -27,7 +29,13 @@ use crate::raw::Incoming;
 pub struct Inlet {
     socket: StdSocket,
     buffers: RecvBuffers,
+    errors: PendingErrors,
 }
+
+/// Whether an inlet was given an error: the socket does not tell of it again, and the
+/// report is still in the error queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PendingErrors(Arc<AtomicBool>);
 
 /// One batch that came through an [`Inlet`], on its way to the pump.
 #[derive(Clone, Debug)]
@@ -43,8 +51,8 @@ pub struct Interrupter {
 }
 
 impl Inlet {
-    pub(crate) fn new(socket: StdSocket, buffers: RecvBuffers) -> Self {
-        Self { socket, buffers }
+    pub(crate) fn new(socket: StdSocket, buffers: RecvBuffers, errors: PendingErrors) -> Self {
+        Self { socket, buffers, errors }
     }
 
     /// Waits for a batch, as long as it takes.
@@ -55,7 +63,8 @@ impl Inlet {
     /// shares the socket made it non-blocking.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn wait(&mut self) -> io::Result<Inbound> {
-        let incoming = crate::raw::calls::recv_waiting(&self.socket, self.buffers.current())?;
+        let received = crate::raw::calls::recv_waiting(&self.socket, self.buffers.current());
+        let incoming = received.inspect_err(|_| self.errors.0.store(true, Relaxed))?;
         Ok(Inbound { incoming, data: self.buffers.filled(incoming.len) })
     }
 
@@ -66,6 +75,14 @@ impl Inlet {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub fn wait(&mut self) -> io::Result<Inbound> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl PendingErrors {
+    /// Whether there may be any since this was asked last.
+    pub(crate) fn take(&self) -> bool {
+        // Mostly there are none, and to look costs less than to write.
+        self.0.load(Relaxed) && self.0.swap(false, Relaxed)
     }
 }
 
@@ -103,7 +120,31 @@ impl Interrupter {
 
     /// Ends the present wait, or the next one.
     pub fn interrupt(&self) {
-        // It fails when the receiver's buffer is full, and then nobody waits there.
-        let _ = self.socket.send(&[]);
+        // It fails when the receiver's buffer is full, and then nobody waits there; or it
+        // returns the error of an earlier one, and this one is still to be sent.
+        if self.socket.send(&[]).is_err() {
+            let _ = self.socket.send(&[]);
+        }
+    }
+}
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_goes_out_whatever_became_of_the_last() {
+        let gone = StdSocket::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("{error}"));
+        let addr = gone.local_addr().unwrap_or_else(|error| panic!("{error}"));
+        let interrupter = Interrupter::new(addr).unwrap_or_else(|error| panic!("{error}"));
+        drop(gone);
+        // Refused.
+        interrupter.interrupt();
+        let Ok(target) = StdSocket::bind(addr) else {
+            return eprintln!("NOT RUN: somebody else has the port now");
+        };
+        interrupter.interrupt();
+        assert!(target.set_nonblocking(true).is_ok());
+        assert_eq!(target.recv(&mut [0]).ok(), Some(0));
     }
 }

@@ -14,7 +14,7 @@ use tou_proto::{PathError, PathErrorKind, ReceivedBatch, Transmit};
 
 use crate::addr;
 use crate::buffers::RecvBuffers;
-use crate::inlet::{Inbound, Inlet, Interrupter};
+use crate::inlet::{Inbound, Inlet, Interrupter, PendingErrors};
 use crate::raw::{Incoming, KernelSocket, RawSocket};
 use crate::refusal::Refusal;
 use crate::reports::Reports;
@@ -111,6 +111,7 @@ pub struct UdpSocket<R = KernelSocket> {
     /// Where interruptions of an inlet come from.
     interrupter: Option<SocketAddr>,
     interruptible: bool,
+    inlet_errors: PendingErrors,
 }
 
 impl UdpSocket {
@@ -164,15 +165,16 @@ impl UdpSocket {
     /// # Errors
     /// The system's, when it has no more descriptors.
     pub fn open_inlet(&mut self) -> io::Result<Option<(Inlet, Interrupter)>> {
-        let shares_port = SockRef::from(self.as_std());
+        let options = SockRef::from(self.as_std());
         // Where sockets share a port an interruption may reach another one.
-        if cfg!(not(any(target_os = "linux", target_os = "android")))
-            || shares_port.reuse_port().unwrap_or(true)
-        {
+        let shares_port =
+            options.reuse_port().unwrap_or(true) || options.reuse_address().unwrap_or(true);
+        if cfg!(not(any(target_os = "linux", target_os = "android"))) || shares_port {
             return Ok(None);
         }
         let Ok(interrupter) = Interrupter::new(self.local_addr) else { return Ok(None) };
-        let inlet = Inlet::new(self.as_std().try_clone()?, self.buffers.clone());
+        let socket = self.as_std().try_clone()?;
+        let inlet = Inlet::new(socket, self.buffers.clone(), self.inlet_errors.clone());
         self.as_std().set_nonblocking(false)?;
         self.interrupter = Some(interrupter.addr()?);
         interrupter.interrupt();
@@ -258,6 +260,7 @@ impl<R: RawSocket> UdpSocket<R> {
             stats: SocketStats::default(),
             interrupter: None,
             interruptible: false,
+            inlet_errors: PendingErrors::default(),
         })
     }
 
@@ -340,6 +343,9 @@ impl<R: RawSocket> UdpSocket<R> {
     /// # Errors
     /// The system's, when the socket itself is broken.
     pub fn recv(&mut self, mut sink: impl FnMut(ReceivedBatch)) -> io::Result<Received> {
+        if self.inlet_errors.take() {
+            self.drain_errors();
+        }
         let mut batches = 0;
         let mut errors = 0;
         while batches < MAX_BATCHES && errors < MAX_RECV_ERRORS {

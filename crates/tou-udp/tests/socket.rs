@@ -325,9 +325,30 @@ fn an_inlet_brings_batches_until_it_is_interrupted() {
 #[test]
 fn sockets_that_share_a_port_have_no_inlet() {
     let options = SocketOptions::default().with_reuse_port(true);
-    let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
-    assert!(socket.open_inlet().unwrap().is_none());
-    assert_eq!(socket.recv(|_| ()).unwrap(), received(0, false));
+    let with_port = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+    // Another one may bind a part of its addresses, and get what goes to them.
+    let own = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket2::SockRef::from(&own).set_reuse_address(true).unwrap();
+    let with_address = UdpSocket::from_std(own, &SocketOptions::default()).unwrap();
+    for mut socket in [with_port, with_address] {
+        assert!(socket.open_inlet().unwrap().is_none());
+        assert_eq!(socket.recv(|_| ()).unwrap(), received(0, false));
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn the_report_of_an_error_that_an_inlet_met_is_not_left_behind_what_arrives() {
+    let mut receiver = bind("127.0.0.1:0").unwrap();
+    let (mut inlet, _interrupter) = receiver.open_inlet().unwrap().unwrap();
+    assert!(receiver.recv_inbound(inlet.wait().unwrap()).is_none());
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    receiver.as_std().send_to(&[1], nobody).unwrap();
+    assert_eq!(inlet.wait().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    sender.send_to(&[2], receiver.local_addr()).unwrap();
+    assert_eq!(receiver.recv(|_| ()).unwrap(), received(1, false));
+    assert_eq!(receiver.poll_error().map(|error| error.peer), Some(nobody));
 }
 
 #[test]
