@@ -338,6 +338,24 @@ fn sockets_that_share_a_port_have_no_inlet() {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
+fn what_a_callers_own_socket_attaches_to_datagrams_does_not_cost_them() {
+    use nix::sys::socket::{setsockopt, sockopt};
+    let Ok(own) = std::net::UdpSocket::bind("[::]:0") else {
+        return eprintln!("NOT RUN: no IPv6");
+    };
+    setsockopt(&own, sockopt::Ipv6OrigDstAddr, &true).unwrap();
+    socket2::SockRef::from(&own).set_recv_hoplimit_v6(true).unwrap();
+    let mut receiver = UdpSocket::from_std(own, &SocketOptions::default()).unwrap();
+    let sender = std::net::UdpSocket::bind("[::1]:0").unwrap();
+    let target = SocketAddr::new("::1".parse().unwrap(), receiver.local_addr().port());
+    sender.send_to(&[1, 2, 3], target).unwrap();
+    let mut data = Vec::new();
+    let result = receiver.recv(|batch| data.extend_from_slice(&batch.data));
+    assert_eq!((result.unwrap(), data), (received(1, false), vec![1, 2, 3]));
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
 fn the_report_of_an_error_that_an_inlet_met_is_not_left_behind_what_arrives() {
     let mut receiver = bind("127.0.0.1:0").unwrap();
     let (mut inlet, _interrupter) = receiver.open_inlet().unwrap().unwrap();

@@ -17,9 +17,9 @@ use tou_proto::Ecn;
 
 use super::{Incoming, Outgoing};
 
-/// Room for all that a socket is told to attach: local address, traffic class
-/// of either family, stride.
-const CONTROL_BYTES: usize = 128;
+/// Room for all that a socket is told to attach: local address and traffic class of
+/// either family and stride take 120; a socket that was set up elsewhere may attach more.
+const CONTROL_BYTES: usize = 256;
 
 /// The two bits of the traffic class that are ECN's (RFC 3168 §5).
 const ECN_BITS: u8 = 0b11;
@@ -92,7 +92,10 @@ fn recv_with(socket: &StdSocket, buffer: &mut [u8], flags: MsgFlags) -> io::Resu
     let peer = peer.ok_or_else(|| io::Error::other("a datagram from nowhere"))?;
     let len = message.bytes;
     let mut incoming = Incoming { peer, local_ip: None, ecn: Ecn::NotEct, len, stride: len };
-    for control in message.cmsgs()? {
+    // Without all that is attached nobody knows where a datagram ends: it is lost, which
+    // is no reason not to receive the next.
+    let controls = message.cmsgs().map_err(|_| io::ErrorKind::Interrupted)?;
+    for control in controls {
         match control {
             ControlMessageOwned::Ipv4Tos(class) => incoming.ecn = Ecn::from_bits(class & ECN_BITS),
             ControlMessageOwned::Ipv6TClass(class) => {
