@@ -11,6 +11,9 @@
 //! waits in the inlet nobody else may receive from the socket: what he takes may be the
 //! interruption.
 //!
+//! Interruptions take the loopback interface. Nobody who waits is interrupted while
+//! that is down.
+//!
 //! This knows sockets. It does not know who waits, or why he is interrupted.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

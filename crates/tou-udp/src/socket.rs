@@ -169,7 +169,11 @@ impl UdpSocket {
         // Where sockets share a port an interruption may reach another one.
         let shares_port =
             options.reuse_port().unwrap_or(true) || options.reuse_address().unwrap_or(true);
-        if cfg!(not(any(target_os = "linux", target_os = "android"))) || shares_port {
+        // Where the socket has one address, none reaches it once the host has lost that.
+        let ip = self.local_addr.ip().to_canonical();
+        let loses_address = !ip.is_unspecified() && !ip.is_loopback();
+        let has_calls = cfg!(any(target_os = "linux", target_os = "android"));
+        if !has_calls || shares_port || loses_address {
             return Ok(None);
         }
         let Ok(interrupter) = Interrupter::new(self.local_addr) else { return Ok(None) };

@@ -336,6 +336,19 @@ fn sockets_that_share_a_port_have_no_inlet() {
     }
 }
 
+#[test]
+fn a_socket_that_may_lose_its_address_has_no_inlet() {
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Connecting sends nothing, but chooses an address.
+    let _ = probe.connect("192.0.2.1:9");
+    let ip = probe.local_addr().unwrap().ip();
+    if ip.is_unspecified() || ip.is_loopback() {
+        return eprintln!("NOT RUN: no network");
+    }
+    let socket = UdpSocket::bind(SocketAddr::new(ip, 0), &SocketOptions::default());
+    assert!(socket.unwrap().open_inlet().unwrap().is_none());
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
 fn what_a_callers_own_socket_attaches_to_datagrams_does_not_cost_them() {
