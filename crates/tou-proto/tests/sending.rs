@@ -192,6 +192,28 @@ fn congestion_window_stays_near_what_the_peers_window_lets_use() {
     assert!(info.send_queue <= 1 << 20, "{}", info.send_queue);
 }
 
+#[test]
+fn no_more_waits_to_be_sent_than_two_of_the_peers_windows() {
+    const WINDOW: u64 = 60_000;
+    let config = presets::plain_builder()
+        .with_recv_buffer(WINDOW, WINDOW)
+        .with_send_buffer(8_192, 1 << 22)
+        .build()
+        .unwrap();
+    let mut pair = Pair::builder(3).connection(config).build();
+    let (client, server) = pair.connect();
+    let mut largest = 0;
+    for _ in 0..500 {
+        while pair.client().write(client, &[1; 10_000]).is_ok() {}
+        largest = largest.max(pair.client().info(client).unwrap().send_queue);
+        pair.run_for(Duration::from_millis(4));
+        pair.server().read_all(server).1.unwrap_err();
+    }
+    let cwnd = pair.client().info(client).unwrap().cwnd;
+    assert!(cwnd > WINDOW + WINDOW / 4, "{cwnd} is not what limits");
+    assert!((WINDOW..=2 * WINDOW).contains(&largest), "{largest}");
+}
+
 /// Reno at 100 kB/s.
 #[derive(Debug)]
 struct Paced(Reno);

@@ -124,6 +124,14 @@ impl KernelSocket {
         Ok(Self { socket, state })
     }
 
+    /// Asks the system for ECN marks no more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn without_ecn(&self) -> io::Result<()> {
+        calls::without_ecn(&self.socket)
+    }
+
     /// The socket itself, to register with a poller.
     #[must_use]
     pub fn as_std(&self) -> &StdSocket {

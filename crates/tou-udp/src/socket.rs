@@ -41,12 +41,16 @@ pub struct SocketOptions {
     /// Whether several sockets may bind the same port and share its peers
     /// (`SO_REUSEPORT`; an error where the system has no such thing).
     pub reuse_port: bool,
+    /// Whether the system is asked for the ECN mark of what arrives. That takes some
+    /// time with each datagram; without, everything arrives as not ECN-capable.
+    pub ecn: bool,
 }
 
 impl Default for SocketOptions {
-    /// 4 MiB each way, dual stack, a port of its own.
+    /// 4 MiB each way, dual stack, a port of its own, ECN marks.
     fn default() -> Self {
-        Self { recv_buffer: 4 << 20, send_buffer: 4 << 20, dual_stack: true, reuse_port: false }
+        let (recv_buffer, send_buffer) = (4 << 20, 4 << 20);
+        Self { recv_buffer, send_buffer, dual_stack: true, reuse_port: false, ecn: true }
     }
 }
 
@@ -69,6 +73,13 @@ impl SocketOptions {
     #[must_use]
     pub fn with_dual_stack(mut self, dual_stack: bool) -> Self {
         self.dual_stack = dual_stack;
+        self
+    }
+
+    /// Whether the system is asked for ECN marks.
+    #[must_use]
+    pub fn with_ecn(mut self, ecn: bool) -> Self {
+        self.ecn = ecn;
         self
     }
 
@@ -134,7 +145,7 @@ impl UdpSocket {
 
     /// Takes over a socket that the caller bound (and perhaps punched a hole
     /// for). It must not be connected. Of the options only the buffer sizes
-    /// apply.
+    /// and ECN apply.
     ///
     /// # Errors
     /// The system's, when it refuses an option that cannot be done without.
@@ -147,7 +158,11 @@ impl UdpSocket {
         if !force_send_buffer(&socket, options.send_buffer) {
             let _ = reference.set_send_buffer_size(options.send_buffer);
         }
-        Self::from_raw(KernelSocket::new(socket)?)
+        let kernel = KernelSocket::new(socket)?;
+        if !options.ecn {
+            kernel.without_ecn()?;
+        }
+        Self::from_raw(kernel)
     }
 
     /// The socket itself, to register with a poller or to clone. Reading from

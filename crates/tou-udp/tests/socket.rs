@@ -268,6 +268,22 @@ fn a_datagram_over_the_limit_of_ip_is_lost_and_reported() {
     assert_eq!(sender.max_segments(), 64);
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn marks_that_nobody_asked_for_do_not_come() {
+    for addr in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+        let Some(mut sender) = bind(&addr.replace("[::]", "[::1]")) else { continue };
+        let options = SocketOptions::default().with_ecn(false);
+        let mut receiver = UdpSocket::bind(addr.parse().unwrap(), &options).unwrap();
+        let mut target = receiver.local_addr();
+        target.set_ip(sender.local_addr().ip());
+        let sent = sender.send(&Transmit { ecn: Ecn::Ce, ..to(target, 100) }, &[7; 100]);
+        assert_eq!((sent.datagrams, sent.blocked), (1, false));
+        let batches = receive(&mut receiver, |batches, _| !batches.is_empty());
+        assert_eq!((batches[0].ecn, batches[0].data.len()), (Ecn::NotEct, 100));
+    }
+}
+
 #[test]
 fn one_look_brings_many_datagrams_and_empty_ones_too() {
     let (mut sender, mut receiver) = (bind("127.0.0.1:0").unwrap(), bind("127.0.0.1:0").unwrap());

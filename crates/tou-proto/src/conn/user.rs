@@ -177,12 +177,15 @@ impl Connection {
         Ok(written)
     }
 
-    /// Bytes that may wait in the send buffer: twice the congestion window, so
-    /// that the next window is there when this one is acknowledged.
+    /// Bytes that may wait in the send buffer: twice the congestion window or the
+    /// peer's, whichever is smaller, so that the next window is there when this one is
+    /// acknowledged. What waits longer only gets cold.
     fn own_send_limit(&self) -> u64 {
         let fields = &self.config.fields;
         let cwnd = self.congestion.as_ref().map_or(0, Controller::cwnd);
-        cwnd.saturating_mul(2).clamp(fields.send_buffer, fields.send_buffer_max)
+        cwnd.min(self.snd.max_wnd)
+            .saturating_mul(2)
+            .clamp(fields.send_buffer, fields.send_buffer_max)
     }
 
     /// The same, as far as there is memory.

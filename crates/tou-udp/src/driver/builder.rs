@@ -79,7 +79,8 @@ impl<S> Default for Builder<S> {
             endpoint: None,
             connection: None,
             seed: None,
-            options: SocketOptions::default(),
+            // The endpoint makes no use of ECN marks.
+            options: SocketOptions::default().with_ecn(false),
             impairments: Vec::new(),
             observer: None,
             close_timeout: CLOSE_TIMEOUT,
@@ -111,7 +112,9 @@ impl<S: FromSetup> Builder<S> {
         self
     }
 
-    /// Buffer sizes of the UDP socket, and how it is bound.
+    /// Buffer sizes of the UDP socket, how it is bound, and whether an observer sees
+    /// ECN marks. Default: [`SocketOptions::default`], but no marks, which the endpoint
+    /// makes no use of.
     pub fn with_socket_options(mut self, options: SocketOptions) -> Self {
         self.options = options;
         self

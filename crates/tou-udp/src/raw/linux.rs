@@ -134,5 +134,17 @@ pub(super) fn without_surplus(socket: &StdSocket) -> io::Result<()> {
     Ok(())
 }
 
+pub(super) fn without_ecn(socket: &StdSocket) -> io::Result<()> {
+    let is_v6 = socket.local_addr()?.is_ipv6();
+    if is_v6 {
+        setsockopt(socket, sockopt::Ipv6RecvTClass, &false)?;
+    }
+    match setsockopt(socket, sockopt::IpRecvTos, &false) {
+        // A socket of IPv6 only may have no such option.
+        Err(_) if is_v6 => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 /// Nothing is concluded here.
 pub(super) fn forget_refusals(_: &StdSocket, _: &mut UdpSocketState) {}

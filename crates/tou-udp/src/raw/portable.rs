@@ -50,6 +50,10 @@ pub(super) fn without_surplus(_: &StdSocket) -> io::Result<()> {
     Ok(())
 }
 
+pub(super) fn without_ecn(_: &StdSocket) -> io::Result<()> {
+    Ok(())
+}
+
 /// `quinn-udp` stops marking ECN after any EINVAL, even one that a vanished
 /// source address caused. Its new state sets the socket options again, and
 /// marks again.
