@@ -41,7 +41,7 @@ impl Charge for Boxes {
         let mut received = Vec::new();
         let more = socket.recv(|batch| received.push(batch)).unwrap().more;
         for batch in received {
-            put(batch, boxes, waiting, socket, signals);
+            put(&batch, boxes, waiting, socket, signals);
         }
         more
     }
@@ -49,7 +49,7 @@ impl Charge for Boxes {
     fn receive(&mut self, _: Instant, inbound: Inbound, signals: &mut Signals) {
         let Self { socket, boxes, waiting, .. } = self;
         if let Some(batch) = socket.recv_inbound(inbound) {
-            put(batch, boxes, waiting, socket, signals);
+            put(&batch, boxes, waiting, socket, signals);
         }
     }
 
@@ -78,7 +78,7 @@ impl Charge for Boxes {
 
 /// Puts each datagram of a batch into its box, and acknowledges it.
 fn put(
-    batch: ReceivedBatch,
+    batch: &ReceivedBatch,
     boxes: &mut [usize; BOXES],
     waiting: &mut [Vec<Ticket>; BOXES],
     socket: &tou_udp::UdpSocket,
