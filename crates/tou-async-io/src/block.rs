@@ -86,7 +86,7 @@ pub(crate) fn block_until(
         });
         match step {
             Ok((time, writes)) if !bell.was_rung() => {
-                _ = bell.wait(engine.socket(), Some(time), writes)
+                let _ = bell.wait(engine.socket(), Some(time), writes);
             }
             Ok(_) => {}
             Err(done) => return done,
