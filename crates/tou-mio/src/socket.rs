@@ -76,7 +76,9 @@ impl TouSocket {
     }
 
     /// Takes over a UDP socket that was bound elsewhere, perhaps after a hole
-    /// was punched with it. It must not be connected.
+    /// was punched with it. It must not be connected. Whether calls on it block is
+    /// settled anew, also for whoever holds a clone of it, and who changes that again
+    /// makes this slower.
     ///
     /// # Errors
     /// The system's.
