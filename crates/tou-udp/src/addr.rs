@@ -6,6 +6,7 @@
 //! family. Nothing else of this crate compares or converts addresses.
 
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::borrow::Cow;
 
 /// `addr` as the core knows it: plain IPv4 instead of IPv4-mapped, no flow
 /// label (it names a flow, not a peer).
@@ -21,23 +22,20 @@ pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
 
 /// The address of `peer` for a socket of the given family; `None` when a
 /// socket of that family cannot reach it.
-pub(crate) fn for_family(peer: SocketAddr, socket_is_v4: bool) -> Option<SocketAddr> {
-    match (peer, socket_is_v4) {
-        (SocketAddr::V4(_), true) | (SocketAddr::V6(_), false) => Some(peer),
-        (SocketAddr::V4(v4), false) => {
-            Some(SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())))
-        }
-        (SocketAddr::V6(v6), true) => {
-            v6.ip().to_ipv4_mapped().map(|ip| SocketAddr::from((ip, v6.port())))
-        }
-    }
+pub(crate) fn for_family(peer: &SocketAddr, socket_is_v4: bool) -> Option<Cow<'_, SocketAddr>> {
+    let translated = match (peer, socket_is_v4) {
+        (SocketAddr::V4(_), true) | (SocketAddr::V6(_), false) => return Some(Cow::Borrowed(peer)),
+        (SocketAddr::V4(v4), false) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        (SocketAddr::V6(v6), true) => (v6.ip().to_ipv4_mapped()?, v6.port()).into(),
+    };
+    Some(Cow::Owned(translated))
 }
 
 /// The source address to ask for when sending to a peer of the given family:
 /// none if it is of the other family or no address at all.
-pub(crate) fn source_for(local_ip: IpAddr, peer: SocketAddr) -> Option<IpAddr> {
+pub(crate) fn source_for(local_ip: IpAddr, peer: &SocketAddr) -> Option<IpAddr> {
     let source = local_ip.to_canonical();
-    let same_family = source.is_ipv4() == canonical(peer).is_ipv4();
+    let same_family = source.is_ipv4() == peer.ip().to_canonical().is_ipv4();
     (same_family && !source.is_unspecified()).then_some(source)
 }
 
@@ -54,10 +52,10 @@ mod tests {
         let mapped = addr("[::ffff:192.0.2.1]:9");
         let plain = addr("192.0.2.1:9");
         assert_eq!(canonical(mapped), plain);
-        assert_eq!(for_family(plain, false), Some(mapped));
-        assert_eq!(for_family(plain, true), Some(plain));
-        assert_eq!(for_family(mapped, true), Some(plain));
-        assert_eq!(for_family(addr("[2001:db8::1]:9"), true), None);
+        assert_eq!(for_family(&plain, false).as_deref(), Some(&mapped));
+        assert_eq!(for_family(&plain, true).as_deref(), Some(&plain));
+        assert_eq!(for_family(&mapped, true).as_deref(), Some(&plain));
+        assert_eq!(for_family(&addr("[2001:db8::1]:9"), true), None);
     }
 
     #[test]
@@ -70,9 +68,10 @@ mod tests {
     #[test]
     fn a_source_address_is_asked_for_in_the_peers_family_only() {
         let v4 = "192.0.2.7".parse().unwrap();
-        assert_eq!(source_for(v4, addr("[::ffff:192.0.2.1]:9")), Some(v4));
-        assert_eq!(source_for("::ffff:192.0.2.7".parse().unwrap(), addr("192.0.2.1:9")), Some(v4));
-        assert_eq!(source_for(v4, addr("[2001:db8::1]:9")), None);
-        assert_eq!(source_for("0.0.0.0".parse().unwrap(), addr("192.0.2.1:9")), None);
+        assert_eq!(source_for(v4, &addr("[::ffff:192.0.2.1]:9")), Some(v4));
+        let mapped = "::ffff:192.0.2.7".parse().unwrap();
+        assert_eq!(source_for(mapped, &addr("192.0.2.1:9")), Some(v4));
+        assert_eq!(source_for(v4, &addr("[2001:db8::1]:9")), None);
+        assert_eq!(source_for("0.0.0.0".parse().unwrap(), &addr("192.0.2.1:9")), None);
     }
 }

@@ -265,17 +265,15 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
     pub fn flush_at(&mut self, now: Instant) -> Progress {
         let mut progress = Progress::default();
         for _ in 0..FLUSH_BATCHES {
-            if self.pending.is_none() {
-                self.pending = self.next_batch(now);
-            }
-            if self.pending.is_none() {
+            let held = if self.pending.is_some() { self.pending.take() } else { None };
+            let Some(batch) = held.or_else(|| self.next_batch(now)) else {
                 // The machine may have an answer to what failed.
                 if self.handle_path_errors(now) {
                     continue;
                 }
                 return progress;
-            }
-            progress.sent += self.send_pending(now);
+            };
+            progress.sent += self.send_batch(now, batch);
             if self.pending.is_some() {
                 self.handle_path_errors(now);
                 return progress;
@@ -311,6 +309,13 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
 
     /// Gives the machine what has passed the receiving direction's impairment.
     fn deliver_impaired(&mut self, now: Instant) {
+        if self.receiving.is_some() {
+            self.deliver_passed(now);
+        }
+    }
+
+    #[cold]
+    fn deliver_passed(&mut self, now: Instant) {
         let Some(impaired) = &mut self.receiving else { return };
         let limits = (usize::MAX, TransmitBuf::MAX_BYTES);
         while let Some(transmit) = impaired.next_batch(now, limits) {
@@ -338,11 +343,18 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
         if self.buf.max_segments() != max_segments {
             self.buf.set_max_segments(max_segments);
         }
-        let limits = (max_segments, self.socket.max_bytes());
-        let Some(impaired) = &mut self.sending else {
-            let transmit = self.machine.poll_transmit(now, &mut self.buf)?;
-            return Some(Pending { transmit, done: 0, impaired: false });
-        };
+        if self.sending.is_some() {
+            return self.next_impaired_batch(now);
+        }
+        let transmit = self.machine.poll_transmit(now, &mut self.buf)?;
+        Some(Pending { transmit, done: 0, impaired: false })
+    }
+
+    /// The next batch that has passed the sending direction's impairment.
+    #[cold]
+    fn next_impaired_batch(&mut self, now: Instant) -> Option<Pending> {
+        let limits = (self.socket.max_segments(), self.socket.max_bytes());
+        let impaired = self.sending.as_mut()?;
         loop {
             if let Some(transmit) = impaired.next_batch(now, limits) {
                 return Some(Pending { transmit, done: 0, impaired: true });
@@ -356,10 +368,9 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
         }
     }
 
-    /// Gives the socket what is left of the pending batch. Returns how many
-    /// datagrams went.
-    fn send_pending(&mut self, now: Instant) -> usize {
-        let Some(mut pending) = self.pending.take() else { return 0 };
+    /// Gives the socket what is left of a batch, and keeps what it does not take. Returns
+    /// how many datagrams went.
+    fn send_batch(&mut self, now: Instant, mut pending: Pending) -> usize {
         let whole = match &self.sending {
             Some(impaired) if pending.impaired => &impaired.batch[..],
             _ => self.buf.data(),

@@ -33,7 +33,7 @@ mod calls;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outgoing<'a> {
     /// Where to, in the socket's own address family.
-    pub peer: SocketAddr,
+    pub peer: &'a SocketAddr,
     /// The address to send from; `None` leaves the choice to the kernel.
     pub source: Option<IpAddr>,
     /// The ECN codepoint.
@@ -73,7 +73,7 @@ pub trait RawSocket: fmt::Debug {
     ///
     /// # Errors
     /// The kernel's.
-    fn send_plain(&self, peer: SocketAddr, data: &[u8]) -> io::Result<()>;
+    fn send_plain(&self, peer: &SocketAddr, data: &[u8]) -> io::Result<()>;
 
     /// Receives one batch into `buffer`.
     ///
@@ -148,7 +148,7 @@ impl RawSocket for KernelSocket {
         calls::send(&self.socket, &self.state, outgoing)
     }
 
-    fn send_plain(&self, peer: SocketAddr, data: &[u8]) -> io::Result<()> {
+    fn send_plain(&self, peer: &SocketAddr, data: &[u8]) -> io::Result<()> {
         calls::send_plain(&self.socket, peer, data)
     }
 

@@ -97,7 +97,7 @@ pub(crate) struct Ladder<'a, R> {
     pub(crate) reports: &'a mut Reports,
     pub(crate) stats: &'a mut SocketStats,
     /// The peer in the socket's family.
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: &'a SocketAddr,
     /// The source address to ask for, if any.
     pub(crate) source: Option<IpAddr>,
     pub(crate) transmit: &'a Transmit,
@@ -137,13 +137,15 @@ impl<R: RawSocket> Ladder<'_, R> {
     /// Sends all of `data`, or as much as fits into the socket's buffer.
     pub(crate) fn send(&mut self, data: &[u8]) -> Sent {
         let stride = if self.transmit.stride == 0 { data.len() } else { self.transmit.stride };
-        let stride = stride.max(1);
-        // An empty batch is one empty datagram.
-        let total = data.len().div_ceil(stride).max(1);
+        // An empty batch is one empty datagram, and most are one datagram.
+        let total = if data.len() <= stride { 1 } else { data.len().div_ceil(stride) };
         let mut rung = self.top();
         let mut done = 0;
         while done < total {
-            let count = (total - done).min(self.limits.batch(stride)).min(rung.cap);
+            let count = match total - done {
+                1 => 1,
+                rest => rest.min(self.limits.batch(stride)).min(rung.cap),
+            };
             let start = done * stride;
             let chunk = &data[start..data.len().min(start + count * stride)];
             match self.attempt(chunk, stride, rung.control) {
@@ -198,6 +200,7 @@ impl<R: RawSocket> Ladder<'_, R> {
 
     /// Prepares the next attempt after a refusal. Returns false when there is
     /// none: the chunk is lost, and that is counted and reported.
+    #[cold]
     fn step_down(&mut self, rung: &mut Rung, refusal: Refusal, count: usize, chunk: &[u8]) -> bool {
         if refusal == Refusal::Interrupted {
             return true;

@@ -115,6 +115,9 @@ pub struct Received {
 pub struct UdpSocket<R = KernelSocket> {
     raw: R,
     local_addr: SocketAddr,
+    /// It is bound to an address: that needs neither be asked for nor told with each
+    /// datagram.
+    has_one_address: bool,
     buffers: RecvBuffers,
     limits: Limits,
     reports: Reports,
@@ -273,6 +276,7 @@ impl<R: RawSocket> UdpSocket<R> {
         Ok(Self {
             raw,
             local_addr,
+            has_one_address: !local_addr.ip().is_unspecified(),
             buffers: RecvBuffers::default(),
             limits,
             reports: Reports::default(),
@@ -324,12 +328,11 @@ impl<R: RawSocket> UdpSocket<R> {
     /// the interface takes) count as lost, and [`UdpSocket::poll_error`] tells
     /// of them.
     pub fn send(&mut self, transmit: &Transmit, data: &[u8]) -> Sent {
-        let Some(peer) = addr::for_family(transmit.peer, self.local_addr.is_ipv4()) else {
+        let Some(peer) = addr::for_family(&transmit.peer, self.local_addr.is_ipv4()) else {
             return self.lose_foreign(transmit, data);
         };
-        // A bound address leaves no choice.
-        let bound = !self.local_addr.ip().is_unspecified();
-        let source = transmit.local_ip.filter(|_| !bound);
+        let peer = peer.as_ref();
+        let source = transmit.local_ip.filter(|_| !self.has_one_address);
         let mut ladder = Ladder {
             raw: &mut self.raw,
             limits: &mut self.limits,
@@ -343,6 +346,7 @@ impl<R: RawSocket> UdpSocket<R> {
     }
 
     /// An IPv4 socket was given an IPv6 peer.
+    #[cold]
     fn lose_foreign(&mut self, transmit: &Transmit, data: &[u8]) -> Sent {
         let datagrams = data.len().div_ceil(transmit.stride.max(1)).max(1);
         self.stats.lost_unreachable += datagrams as u64;
@@ -419,8 +423,7 @@ impl<R: RawSocket> UdpSocket<R> {
         self.stats.datagrams_received += datagrams as u64;
         self.stats.bytes_received += len as u64;
         self.stats.batches_received.count(datagrams);
-        // A socket that is bound to an address is not told it each time.
-        let bound = Some(self.local_addr.ip()).filter(|ip| !ip.is_unspecified());
+        let bound = self.has_one_address.then(|| self.local_addr.ip());
         let local_ip = local_ip.or(bound).map(|ip| ip.to_canonical());
         self.note_local_ip(local_ip);
         Some(ReceivedBatch { peer: addr::canonical(peer), local_ip, ecn, stride, data })

@@ -156,7 +156,7 @@ impl RawSocket for Narrow {
         Ok(())
     }
 
-    fn send_plain(&self, peer: SocketAddr, data: &[u8]) -> io::Result<()> {
+    fn send_plain(&self, peer: &SocketAddr, data: &[u8]) -> io::Result<()> {
         self.inner.send_plain(peer, data)
     }
 

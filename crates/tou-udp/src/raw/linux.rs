@@ -8,8 +8,8 @@ use std::os::fd::AsRawFd;
 
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, sendto,
-    setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage,
+    recvmsg, sendmsg, sendto, setsockopt, sockopt,
 };
 use quinn_udp::UdpSocketState;
 use smallvec::SmallVec;
@@ -49,7 +49,7 @@ pub(super) fn send(
     control.extend(stride.as_ref().map(ControlMessage::UdpGsoSegments));
     control.extend(v4_source.as_ref().map(ControlMessage::Ipv4PacketInfo));
     control.extend(v6_source.as_ref().map(ControlMessage::Ipv6PacketInfo));
-    let (peer, slices) = (SockaddrStorage::from(peer), [IoSlice::new(data)]);
+    let (peer, slices) = (SockaddrStorage::from(*peer), [IoSlice::new(data)]);
     sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(&peer))?;
     Ok(())
 }
@@ -63,9 +63,12 @@ fn from_v6(octets: [u8; 16]) -> in6_pktinfo {
     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: octets }, ipi6_ifindex: 0 }
 }
 
-pub(super) fn send_plain(socket: &StdSocket, peer: SocketAddr, data: &[u8]) -> io::Result<()> {
-    let peer = SockaddrStorage::from(peer);
-    sendto(socket.as_raw_fd(), data, &peer, MsgFlags::MSG_DONTWAIT)?;
+pub(super) fn send_plain(socket: &StdSocket, peer: &SocketAddr, data: &[u8]) -> io::Result<()> {
+    let (socket, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+    match *peer {
+        SocketAddr::V4(peer) => sendto(socket, data, &SockaddrIn::from(peer), flags)?,
+        SocketAddr::V6(peer) => sendto(socket, data, &SockaddrIn6::from(peer), flags)?,
+    };
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(super) fn send(
 ) -> io::Result<()> {
     let Outgoing { peer, source, ecn, segment_size, data } = *outgoing;
     let transmit = quinn_udp::Transmit {
-        destination: peer,
+        destination: *peer,
         ecn: EcnCodepoint::from_bits(ecn as u8),
         contents: data,
         segment_size,
@@ -25,7 +25,7 @@ pub(super) fn send(
     state.try_send(socket.into(), &transmit)
 }
 
-pub(super) fn send_plain(socket: &StdSocket, peer: SocketAddr, data: &[u8]) -> io::Result<()> {
+pub(super) fn send_plain(socket: &StdSocket, peer: &SocketAddr, data: &[u8]) -> io::Result<()> {
     socket.send_to(data, peer).map(drop)
 }
 

@@ -108,7 +108,7 @@ impl RawSocket for Kernel {
             return Err(errno.into());
         }
         let packet = |data: &[u8]| Packet {
-            peer: outgoing.peer,
+            peer: *outgoing.peer,
             ecn: Some(outgoing.ecn),
             source: outgoing.source,
             data: data.to_vec(),
@@ -120,8 +120,8 @@ impl RawSocket for Kernel {
         self.take(packets)
     }
 
-    fn send_plain(&self, peer: SocketAddr, data: &[u8]) -> io::Result<()> {
-        let packet = Packet { peer, ecn: None, source: None, data: data.to_vec() };
+    fn send_plain(&self, peer: &SocketAddr, data: &[u8]) -> io::Result<()> {
+        let packet = Packet { peer: *peer, ecn: None, source: None, data: data.to_vec() };
         self.take(vec![packet])
     }
 
