@@ -6,7 +6,7 @@
 //! call is the faster one, but brings one batch and nothing else: no time-out, no
 //! writability.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::{Release, SeqCst}};
 use core::time::Duration;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -70,7 +70,8 @@ impl Bell {
 
     /// Whether it was rung since this was asked last.
     pub fn was_rung(&self) -> bool {
-        self.rung.swap(false, SeqCst)
+        // Mostly it was not, and to look costs less than to write.
+        self.rung.load(SeqCst) && self.rung.swap(false, SeqCst)
     }
 
     /// Ends the present wait, or all waits to come until somebody asks
@@ -99,7 +100,7 @@ impl Bell {
         } else {
             self.wait_for_descriptors(socket, time, writes)
         };
-        self.waits.store(NOT, SeqCst);
+        self.waits.store(NOT, Release);
         readiness
     }
 
@@ -112,7 +113,7 @@ impl Bell {
             Some(inlet) if !self.rung.load(SeqCst) => inlet.wait(),
             _ => Err(io::ErrorKind::Interrupted.into()),
         };
-        self.waits.store(NOT, SeqCst);
+        self.waits.store(NOT, Release);
         let kind = match received {
             Ok(inbound) => return Woken::Inbound(inbound),
             Err(error) => error.kind(),
