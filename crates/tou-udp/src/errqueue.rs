@@ -2,10 +2,9 @@
 //! it was going, and why.
 //!
 //! Without it an unconnected UDP socket hears of no ICMP error at all. The
-//! queue names the destination of the failed datagram and quotes its start,
-//! which `quinn-udp` does not hand on, so it is read through `nix`. On other
-//! systems the queue is always empty. What a report does to a connection is
-//! for the core to decide.
+//! queue names the destination of the failed datagram and quotes its start. On
+//! other systems the queue is always empty. What a report does to a connection
+//! is for the core to decide.
 
 use core::net::SocketAddr;
 use std::io;

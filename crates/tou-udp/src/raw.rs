@@ -5,17 +5,15 @@
 //! real one. No policy here: what a refusal means, and what to do about it, is
 //! decided above.
 //!
-//! `quinn-udp` sets sockets up on every system. On Linux the calls themselves
-//! are made through `nix`, each with the flag that it must not block, so that
-//! the socket may be left in blocking mode for [`crate::Inlet`]; elsewhere they
-//! are `quinn-udp`'s.
+//! On Linux the calls are made through `nix` and `rustix`, each with the flag that
+//! it must not block, so that the socket may be left in blocking mode for
+//! [`crate::Inlet`]; elsewhere they are `quinn-udp`'s.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use std::io;
 use std::net::UdpSocket as StdSocket;
 
-use quinn_udp::UdpSocketState;
 use tou_proto::Ecn;
 
 use crate::errqueue;
@@ -107,7 +105,7 @@ pub trait RawSocket: fmt::Debug {
 #[derive(Debug)]
 pub struct KernelSocket {
     socket: StdSocket,
-    state: UdpSocketState,
+    state: calls::State,
 }
 
 impl KernelSocket {
@@ -118,9 +116,7 @@ impl KernelSocket {
     /// # Errors
     /// When the system refuses an option that cannot be done without.
     pub fn new(socket: StdSocket) -> io::Result<Self> {
-        let state = UdpSocketState::new((&socket).into())?;
-        state.enable_transport_errors((&socket).into())?;
-        calls::without_surplus(&socket)?;
+        let state = calls::State::set_up(&socket)?;
         Ok(Self { socket, state })
     }
 
@@ -161,11 +157,11 @@ impl RawSocket for KernelSocket {
     }
 
     fn max_segments(&self) -> usize {
-        self.state.max_gso_segments()
+        self.state.max_segments()
     }
 
     fn forget_refusals(&mut self) {
-        calls::forget_refusals(&self.socket, &mut self.state);
+        self.state.forget_refusals(&self.socket);
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

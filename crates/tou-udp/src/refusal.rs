@@ -26,9 +26,6 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     pub(crate) fn of(error: &io::Error) -> Self {
-        if quinn_udp::is_msg_size_err(error) {
-            return Self::TooBig;
-        }
         match error.kind() {
             ErrorKind::WouldBlock => Self::Blocked,
             ErrorKind::Interrupted => Self::Interrupted,
@@ -52,6 +49,7 @@ impl Refusal {
 fn of_errno(error: &io::Error) -> Refusal {
     use nix::errno::Errno;
     match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMSGSIZE) => Refusal::TooBig,
         Some(Errno::ENOBUFS) => Refusal::QueueFull,
         // What ICMP errors turn into (Linux `icmp_err_convert`), and a peer of
         // a family that the socket does not speak.
@@ -68,6 +66,6 @@ fn of_errno(error: &io::Error) -> Refusal {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn of_errno(_error: &io::Error) -> Refusal {
-    Refusal::Unsupported
+fn of_errno(error: &io::Error) -> Refusal {
+    if quinn_udp::is_msg_size_err(error) { Refusal::TooBig } else { Refusal::Unsupported }
 }

@@ -6,7 +6,10 @@
 //! call is the faster one, but brings one batch and nothing else: no time-out, no
 //! writability.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::{Release, SeqCst}};
+use core::sync::atomic::{
+    AtomicBool, AtomicU8,
+    Ordering::{Release, SeqCst},
+};
 use core::time::Duration;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;

@@ -6,13 +6,18 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::UdpSocket as StdSocket;
 use std::os::fd::AsRawFd;
 
+use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage,
-    recvmsg, sendmsg, sendto, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, getsockopt, recvmsg, sendmsg,
+    setsockopt, sockopt,
 };
-use quinn_udp::UdpSocketState;
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
+use rustix::net::{SendFlags, sendto};
 use smallvec::SmallVec;
+use socket2::SockRef;
 use tou_proto::Ecn;
 
 use super::{Incoming, Outgoing};
@@ -24,11 +29,68 @@ const CONTROL_BYTES: usize = 256;
 /// The two bits of the traffic class that are ECN's (RFC 3168 §5).
 const ECN_BITS: u8 = 0b11;
 
-pub(super) fn send(
-    socket: &StdSocket,
-    _: &UdpSocketState,
-    outgoing: &Outgoing<'_>,
-) -> io::Result<()> {
+/// How many datagrams one call may carry with segmentation offload (`UDP_MAX_SEGMENTS` of
+/// the first kernels that had it; those that take more take so many too).
+const MAX_SEGMENTS: usize = 64;
+
+/// What the kernel can do for a socket.
+#[derive(Debug)]
+pub(super) struct State {
+    max_segments: usize,
+}
+
+impl State {
+    /// Sets `socket` up: no fragmentation, receive offload, the error queue, ECN marks, and
+    /// the local address of each datagram where there is more than one.
+    ///
+    /// `quinn-udp` would do so too, but also asks for the time of each datagram's arrival:
+    /// from then on, whether that is taken back or not, the kernel takes the time of every
+    /// datagram on the host as long as the socket lives.
+    pub(super) fn set_up(socket: &StdSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let ip = socket.local_addr()?.ip();
+        let takes_v4 = ip.is_ipv4() || !SockRef::from(socket).only_v6()?;
+        if takes_v4 {
+            optional(set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE))?;
+            setsockopt(socket, sockopt::Ipv4RecvErr, &true)?;
+            optional(setsockopt(socket, sockopt::IpRecvTos, &true))?;
+        }
+        if ip.is_ipv6() {
+            optional(set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::PROBE))?;
+            // To be larger than the interface takes is an error, not a reason to fragment.
+            optional(setsockopt(socket, sockopt::Ipv6DontFrag, &true))?;
+            setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
+            setsockopt(socket, sockopt::Ipv6RecvTClass, &true)?;
+        }
+        match ip {
+            ip if !ip.is_unspecified() => {}
+            IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
+            IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
+        // Older kernels have no offload.
+        let _ = setsockopt(socket, sockopt::UdpGroSegment, &true);
+        let has_segmentation = getsockopt(socket, sockopt::UdpGsoSegment).is_ok();
+        Ok(Self { max_segments: if has_segmentation { MAX_SEGMENTS } else { 1 } })
+    }
+
+    pub(super) fn max_segments(&self) -> usize {
+        self.max_segments
+    }
+
+    /// Nothing is concluded here.
+    pub(super) fn forget_refusals(&mut self, _: &StdSocket) {}
+}
+
+/// An option that some kernels do not have.
+fn optional(result: Result<(), impl Into<io::Error>>) -> io::Result<()> {
+    let missing = [Errno::ENOPROTOOPT, Errno::EOPNOTSUPP].map(|errno| Some(errno as i32));
+    match result.map_err(Into::into) {
+        Err(error) if missing.contains(&error.raw_os_error()) => Ok(()),
+        result => result,
+    }
+}
+
+pub(super) fn send(socket: &StdSocket, _: &State, outgoing: &Outgoing<'_>) -> io::Result<()> {
     let Outgoing { peer, source, ecn, segment_size, data } = *outgoing;
     let is_v4 = peer.ip().to_canonical().is_ipv4();
     let (v4_class, v6_class) = (ecn as u8, i32::from(ecn as u8));
@@ -64,19 +126,11 @@ fn from_v6(octets: [u8; 16]) -> in6_pktinfo {
 }
 
 pub(super) fn send_plain(socket: &StdSocket, peer: &SocketAddr, data: &[u8]) -> io::Result<()> {
-    let (socket, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-    match *peer {
-        SocketAddr::V4(peer) => sendto(socket, data, &SockaddrIn::from(peer), flags)?,
-        SocketAddr::V6(peer) => sendto(socket, data, &SockaddrIn6::from(peer), flags)?,
-    };
+    sendto(socket, data, SendFlags::DONTWAIT, peer)?;
     Ok(())
 }
 
-pub(super) fn recv(
-    socket: &StdSocket,
-    _: &UdpSocketState,
-    buffer: &mut [u8],
-) -> io::Result<Incoming> {
+pub(super) fn recv(socket: &StdSocket, _: &State, buffer: &mut [u8]) -> io::Result<Incoming> {
     recv_with(socket, buffer, MsgFlags::MSG_DONTWAIT)
 }
 
@@ -125,29 +179,9 @@ pub(crate) fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(|| storage.as_sockaddr_in6().map(|&v6| SocketAddr::V6(SocketAddrV6::from(v6))))
 }
 
-/// Turns off what `quinn-udp` 0.6.3 turned on and nobody needs: receive timestamps,
-/// and the local address of each datagram where there is but one.
-pub(super) fn without_surplus(socket: &StdSocket) -> io::Result<()> {
-    setsockopt(socket, sockopt::ReceiveTimestampns, &false)?;
-    match socket.local_addr()?.ip() {
-        ip if ip.is_unspecified() => {}
-        IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &false)?,
-        IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false)?,
-    }
-    Ok(())
-}
-
 pub(super) fn without_ecn(socket: &StdSocket) -> io::Result<()> {
-    let is_v6 = socket.local_addr()?.is_ipv6();
-    if is_v6 {
+    if socket.local_addr()?.is_ipv6() {
         setsockopt(socket, sockopt::Ipv6RecvTClass, &false)?;
     }
-    match setsockopt(socket, sockopt::IpRecvTos, &false) {
-        // A socket of IPv6 only may have no such option.
-        Err(_) if is_v6 => Ok(()),
-        result => Ok(result?),
-    }
+    optional(setsockopt(socket, sockopt::IpRecvTos, &false))
 }
-
-/// Nothing is concluded here.
-pub(super) fn forget_refusals(_: &StdSocket, _: &mut UdpSocketState) {}

@@ -9,9 +9,34 @@ use tou_proto::Ecn;
 
 use super::{Incoming, Outgoing};
 
+/// What `quinn-udp` knows of a socket.
+#[derive(Debug)]
+pub(super) struct State(UdpSocketState);
+
+impl State {
+    pub(super) fn set_up(socket: &StdSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new(socket.into())?;
+        state.enable_transport_errors(socket.into())?;
+        Ok(Self(state))
+    }
+
+    pub(super) fn max_segments(&self) -> usize {
+        self.0.max_gso_segments()
+    }
+
+    /// `quinn-udp` stops marking ECN after any EINVAL, even one that a vanished
+    /// source address caused. Its new state sets the socket options again, and
+    /// marks again.
+    pub(super) fn forget_refusals(&mut self, socket: &StdSocket) {
+        if let Ok(fresh) = UdpSocketState::new(socket.into()) {
+            self.0 = fresh;
+        }
+    }
+}
+
 pub(super) fn send(
     socket: &StdSocket,
-    state: &UdpSocketState,
+    State(state): &State,
     outgoing: &Outgoing<'_>,
 ) -> io::Result<()> {
     let Outgoing { peer, source, ecn, segment_size, data } = *outgoing;
@@ -31,7 +56,7 @@ pub(super) fn send_plain(socket: &StdSocket, peer: &SocketAddr, data: &[u8]) -> 
 
 pub(super) fn recv(
     socket: &StdSocket,
-    state: &UdpSocketState,
+    State(state): &State,
     buffer: &mut [u8],
 ) -> io::Result<Incoming> {
     let mut metas = [RecvMeta::default()];
@@ -46,19 +71,6 @@ pub(super) fn recv(
     })
 }
 
-pub(super) fn without_surplus(_: &StdSocket) -> io::Result<()> {
-    Ok(())
-}
-
 pub(super) fn without_ecn(_: &StdSocket) -> io::Result<()> {
     Ok(())
-}
-
-/// `quinn-udp` stops marking ECN after any EINVAL, even one that a vanished
-/// source address caused. Its new state sets the socket options again, and
-/// marks again.
-pub(super) fn forget_refusals(socket: &StdSocket, state: &mut UdpSocketState) {
-    if let Ok(fresh) = UdpSocketState::new(socket.into()) {
-        *state = fresh;
-    }
 }
