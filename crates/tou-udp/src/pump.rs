@@ -190,9 +190,11 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
         let told = self.told;
         let machine = self.machine.poll_timeout().filter(|&due| !blocked || due > told);
         let sending = self.sending.as_ref().filter(|_| !blocked);
-        let sending = sending.and_then(|impaired| impaired.impairer.next_due());
-        let receiving = self.receiving.as_ref().and_then(|impaired| impaired.impairer.next_due());
-        [machine, sending, receiving].into_iter().flatten().min()
+        if sending.is_none() && self.receiving.is_none() {
+            return machine;
+        }
+        let delayed = sending.into_iter().chain(&self.receiving);
+        machine.into_iter().chain(delayed.filter_map(|it| it.impairer.next_due())).min()
     }
 
     /// Does everything that can be done now, once and in the right order:

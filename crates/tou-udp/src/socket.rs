@@ -115,9 +115,9 @@ pub struct Received {
 pub struct UdpSocket<R = KernelSocket> {
     raw: R,
     local_addr: SocketAddr,
-    /// It is bound to an address: that needs neither be asked for nor told with each
-    /// datagram.
-    has_one_address: bool,
+    /// The one address that it is bound to: that needs neither be asked for nor told with
+    /// each datagram.
+    bound_ip: Option<IpAddr>,
     buffers: RecvBuffers,
     limits: Limits,
     reports: Reports,
@@ -276,7 +276,7 @@ impl<R: RawSocket> UdpSocket<R> {
         Ok(Self {
             raw,
             local_addr,
-            has_one_address: !local_addr.ip().is_unspecified(),
+            bound_ip: Some(local_addr.ip().to_canonical()).filter(|ip| !ip.is_unspecified()),
             buffers: RecvBuffers::default(),
             limits,
             reports: Reports::default(),
@@ -332,7 +332,7 @@ impl<R: RawSocket> UdpSocket<R> {
             return self.lose_foreign(transmit, data);
         };
         let peer = peer.as_ref();
-        let source = transmit.local_ip.filter(|_| !self.has_one_address);
+        let source = transmit.local_ip.filter(|_| self.bound_ip.is_none());
         let mut ladder = Ladder {
             raw: &mut self.raw,
             limits: &mut self.limits,
@@ -423,16 +423,15 @@ impl<R: RawSocket> UdpSocket<R> {
         self.stats.datagrams_received += datagrams as u64;
         self.stats.bytes_received += len as u64;
         self.stats.batches_received.count(datagrams);
-        let bound = self.has_one_address.then(|| self.local_addr.ip());
-        let local_ip = local_ip.or(bound).map(|ip| ip.to_canonical());
-        self.note_local_ip(local_ip);
+        let local_ip = self.bound_ip.or_else(|| self.note_local_ip(local_ip?));
         Some(ReceivedBatch { peer: addr::canonical(peer), local_ip, ecn, stride, data })
     }
 
-    fn note_local_ip(&mut self, local_ip: Option<IpAddr>) {
-        if let Some(local_ip) = local_ip {
-            self.limits.source_works(local_ip);
-        }
+    /// A datagram has arrived at this address of the host's.
+    fn note_local_ip(&mut self, local_ip: IpAddr) -> Option<IpAddr> {
+        let local_ip = local_ip.to_canonical();
+        self.limits.source_works(local_ip);
+        Some(local_ip)
     }
 
     /// Empties the socket's error queue into [`UdpSocket::poll_error`].

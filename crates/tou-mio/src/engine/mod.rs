@@ -497,8 +497,15 @@ impl<C: Charge> State<C> {
         self.set_alarm(now);
     }
 
-    /// Turns signals into threads to be woken and hooks to be called.
+    /// Sees to signals, and to what the socket does not take.
     fn collect(&mut self) {
+        if !self.signals.is_empty() || self.charge.wants_write() {
+            self.turn_into_wakes();
+        }
+    }
+
+    /// Turns signals into threads to be woken and hooks to be called.
+    fn turn_into_wakes(&mut self) {
         let mut nudge_caller = false;
         while let Some(ticket) = self.signals.tickets.pop() {
             if let Some(thread) = self.followers.remove(&ticket) {

@@ -63,6 +63,10 @@ impl Signals {
         self.tickets.push(ticket);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.hooks.is_empty()
+    }
+
     /// Calls a hook.
     pub(crate) fn call(&mut self, hook: &Hook, ready: Ready) {
         self.hooks.push((hook.clone(), ready));
