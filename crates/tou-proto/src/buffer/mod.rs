@@ -4,7 +4,7 @@
 //! Buffers speak stream positions and know nothing of segments, timers, windows on the
 //! wire or loss. Whoever owns them sets the bounds and keeps to the window.
 //!
-//! Both are queues of [`Bytes`], whose content is not moved once it is in. What comes in
+//! Both are queues of parts of [`Bytes`], whose content is not moved once it is in. What comes in
 //! small pieces is gathered at the queue's end in one allocation, its tail, so that a piece
 //! costs neither an allocation nor a place in the queue, nor keeps alive a large buffer that
 //! it is a small part of.
@@ -17,11 +17,13 @@ use bytes::{Bytes, BytesMut};
 mod autotune;
 mod reassembly;
 mod recv;
+mod run;
 mod send;
 mod spares;
 
 pub(crate) use self::autotune::RecvAutotune;
 pub(crate) use self::recv::{ReassemblyLimits, RecvBuffer};
+pub(crate) use self::run::Payload;
 pub(crate) use self::send::SendBuffer;
 
 /// The largest tail, and the size of the pieces that a large write is cut into. Large enough
@@ -31,10 +33,6 @@ const CHUNK: usize = 16 * 1024;
 
 /// The smallest tail: a short request on an idle connection costs no more.
 const MIN_TAIL: usize = 512;
-
-/// An empty queue may keep this many places, so that a batch does not begin from nothing; an
-/// idle connection keeps no more.
-const IDLE_PLACES: usize = 16;
 
 /// How large a new tail is made that must take `need` bytes now: as large as what is
 /// `held` already, so that a stream of small pieces gets to large tails in a few steps and
@@ -63,11 +61,12 @@ fn freeze(tail: &mut BytesMut) -> Bytes {
     tail.split().freeze()
 }
 
-/// Gives back places that a queue, most of which is gone, needs no more. Amortised O(1): as
-/// many entries left it since it was larger.
-fn shrink<T>(queue: &mut VecDeque<T>) {
-    if queue.capacity() > IDLE_PLACES && queue.len() < queue.capacity() / 4 {
-        queue.shrink_to(IDLE_PLACES.max(2 * queue.len()));
+/// Gives back places that a queue, most of which is gone, needs no more, but for `idle` that
+/// the next does not have to begin without. Amortised O(1): as many entries left it since it
+/// was larger.
+fn shrink<T>(queue: &mut VecDeque<T>, idle: usize) {
+    if queue.capacity() > idle && queue.len() < queue.capacity() / 4 {
+        queue.shrink_to(idle.max(2 * queue.len()));
     }
 }
 

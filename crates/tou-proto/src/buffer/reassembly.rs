@@ -29,7 +29,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use core::ops::Range;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use crate::seq::StreamPos;
@@ -73,7 +73,7 @@ struct Block {
 impl Reassembly {
     /// Adds those bytes of `data`, which belongs at `at`, that are not there yet; returns how
     /// many were. O(log blocks) amortised.
-    pub(super) fn insert(&mut self, at: StreamPos, mut data: Bytes) -> u64 {
+    pub(super) fn insert(&mut self, at: StreamPos, mut data: &[u8]) -> u64 {
         if data.is_empty() {
             return 0;
         }
@@ -86,7 +86,7 @@ impl Reassembly {
                 let duplicate = skip(&mut data, block.end.since(at));
                 let pieces = block.pieces.len();
                 self.bytes += data.len() as u64;
-                block.push_back(&data);
+                block.push_back(data);
                 self.pieces += block.pieces.len() - pieces;
                 let grown = start..block.end;
                 self.touch(grown);
@@ -95,7 +95,7 @@ impl Reassembly {
             _ => {
                 let mut block = Block::empty(at);
                 self.bytes += data.len() as u64;
-                block.push_back(&data);
+                block.push_back(data);
                 self.put(at, block);
                 0
             }
@@ -220,26 +220,24 @@ impl Reassembly {
     }
 
     /// Adds `data`, which touches a block that begins behind `at`, and joins all it touches.
-    fn join(&mut self, at: StreamPos, mut data: Bytes) -> u64 {
+    fn join(&mut self, at: StreamPos, mut data: &[u8]) -> u64 {
         let left = self.blocks.range(..=at).next_back();
         let left = left.filter(|(_, block)| at <= block.end).map(|(start, _)| *start);
         let start = left.unwrap_or(at);
         let mut grown = left.and_then(|left| self.take(left)).unwrap_or(Block::empty(at));
         let mut duplicate = skip(&mut data, grown.end.since(at));
         while let Some((&right, _)) = self.blocks.range(grown.end..).next() {
-            let gap = right.since(grown.end);
-            if gap > data.len() as u64 {
-                break;
-            }
-            let fill = data.split_to(super::to_usize(gap));
+            let gap = super::to_usize(right.since(grown.end));
+            let Some((fill, rest)) = data.split_at_checked(gap) else { break };
+            data = rest;
             self.bytes += fill.len() as u64;
-            grown.push_back(&fill);
+            grown.push_back(fill);
             let Some(block) = self.take(right) else { break };
             duplicate += skip(&mut data, block.end.since(right));
             grown = grown.joined(block);
         }
         self.bytes += data.len() as u64;
-        grown.push_back(&data);
+        grown.push_back(data);
         self.put(start, grown);
         duplicate
     }
@@ -285,7 +283,7 @@ impl Block {
     }
 
     /// Appends a copy of `data`.
-    fn push_back(&mut self, data: &Bytes) {
+    fn push_back(&mut self, data: &[u8]) {
         if data.is_empty() {
             return;
         }
@@ -317,12 +315,12 @@ impl Block {
 }
 
 /// Whether two neighbours are to be one piece.
-fn fit_together(left: &Bytes, right: &Bytes) -> bool {
+fn fit_together(left: &[u8], right: &[u8]) -> bool {
     left.len() + right.len() <= SMALL
 }
 
 /// A copy of both, in one allocation of their size.
-fn together(left: &Bytes, right: &Bytes) -> Bytes {
+fn together(left: &[u8], right: &[u8]) -> Bytes {
     let mut both = BytesMut::with_capacity(left.len() + right.len());
     both.extend_from_slice(left);
     both.extend_from_slice(right);
@@ -330,9 +328,9 @@ fn together(left: &Bytes, right: &Bytes) -> Bytes {
 }
 
 /// Drops the first `count` bytes of `data`, or all; returns how many.
-pub(super) fn skip(data: &mut Bytes, count: u64) -> u64 {
+pub(super) fn skip(data: &mut &[u8], count: u64) -> u64 {
     let skipped = super::to_usize(count).min(data.len());
-    data.advance(skipped);
+    *data = data.get(skipped..).unwrap_or_default();
     skipped as u64
 }
 

@@ -7,9 +7,9 @@
 //! more ranges, than there may be.
 //!
 //! Payload of [`SMALL`] bytes and more that arrives in order is kept as it came and leaves as
-//! it came. It keeps the allocation alive that it is a slice of: who hands in slices of a
-//! large buffer, and then finds that they are the only useful ones in it, calls
-//! [`RecvBuffer::unshare`]. All other payload is copied.
+//! it came. It keeps the batch alive that it is a part of: who hands in parts of one, and then
+//! finds that they are the only useful ones in it, calls [`RecvBuffer::unshare`]. All other
+//! payload is copied.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -20,12 +20,16 @@ use bytes::{Buf, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use crate::buffer::reassembly::{Reassembly, SMALL, skip};
+use crate::buffer::run::{Payload, Run};
 use crate::buffer::{copy_prefix, fill, freeze, shrink, tail_capacity, to_usize};
 use crate::seq::StreamPos;
 
-/// What is charged for a chunk beside its place in the queue: the header in front of it, and
-/// what counts the references to their buffer.
-const CHUNK_COST: usize = 96;
+/// What is charged for a run beside its place in the queue: the header in front of it, and
+/// what counts the references to its batch.
+const RUN_COST: usize = 96;
+
+/// An empty queue keeps this many places at most: most batches need one.
+const IDLE_PLACES: usize = 4;
 
 /// What came of [`RecvBuffer::insert`].
 ///
@@ -49,9 +53,11 @@ pub(crate) struct Inserted {
 /// Bytes received: in order and waiting to be read, and out of order behind a hole.
 pub(crate) struct RecvBuffer {
     next: StreamPos,
-    /// In order and not read: the bytes before `next`, in `chunks` and then in `tail`.
+    /// In order and not read: the bytes before `next`, in `runs` and then in `tail`.
     unread: u64,
-    chunks: VecDeque<Bytes>,
+    runs: VecDeque<Run>,
+    /// What the runs' spans come to.
+    spans: usize,
     /// Small payloads, gathered. Never grows past its capacity.
     tail: BytesMut,
     /// There only while something waits.
@@ -74,7 +80,8 @@ impl RecvBuffer {
         Self {
             next: start,
             unread: 0,
-            chunks: VecDeque::new(),
+            runs: VecDeque::new(),
+            spans: 0,
             tail: BytesMut::new(),
             reassembly: None,
             limits,
@@ -84,17 +91,17 @@ impl RecvBuffer {
     /// Takes `data` that belongs at `at`; the caller has trimmed it to the window. Where it
     /// overlaps with what is there, what came first stays. O(1) in order with nothing out of
     /// order, else O(log ranges) amortised.
-    pub(crate) fn insert(&mut self, at: StreamPos, mut data: Bytes) -> Inserted {
+    pub(crate) fn insert(&mut self, at: StreamPos, data: Payload<'_>) -> Inserted {
         if at == self.next && self.reassembly.is_none() {
-            let advanced = data.len() as u64;
             self.push(data);
-            return Inserted { advanced, ..Inserted::default() };
+            return Inserted { advanced: data.len() as u64, ..Inserted::default() };
         }
+        let mut data = data.octets();
         let duplicate = skip(&mut data, self.next.since(at));
         if data.is_empty() {
             return Inserted { duplicate, ..Inserted::default() };
         }
-        let mut inserted = if at > self.next { self.hold(at, data) } else { self.fill(&data) };
+        let mut inserted = if at > self.next { self.hold(at, data) } else { self.fill(data) };
         inserted.duplicate += duplicate;
         inserted
     }
@@ -107,12 +114,13 @@ impl RecvBuffer {
         let mut copied = 0;
         while copied < out.len() {
             let rest = out.get_mut(copied..).unwrap_or_default();
-            let count = match self.chunks.front_mut() {
+            let count = match self.runs.front_mut() {
                 Some(front) => {
-                    let count = copy_prefix(front, rest);
-                    front.advance(count);
+                    let span = front.span();
+                    let count = front.read(rest);
+                    self.spans -= span - front.span();
                     if front.is_empty() {
-                        self.chunks.pop_front();
+                        self.runs.pop_front();
                     }
                     count
                 }
@@ -135,9 +143,16 @@ impl RecvBuffer {
         if max == 0 {
             return None;
         }
-        let data = match self.chunks.front_mut() {
-            Some(front) if front.len() > max => front.split_to(max),
-            Some(_) => self.chunks.pop_front()?,
+        let data = match self.runs.front_mut() {
+            Some(front) => {
+                let span = front.span();
+                let data = front.take(max);
+                self.spans -= span - front.span();
+                if front.is_empty() {
+                    self.runs.pop_front();
+                }
+                data
+            }
             None if self.tail.is_empty() => return None,
             None => self.split_tail(max),
         };
@@ -173,24 +188,26 @@ impl RecvBuffer {
     /// nothing else alive.
     pub(crate) fn unshare(&mut self, count: u64) {
         let mut rest = count.saturating_sub(self.tail.len() as u64);
-        let mut chunks = self.chunks.iter_mut().rev();
+        let mut runs = self.runs.iter_mut().rev();
         while rest > 0
-            && let Some(chunk) = chunks.next()
+            && let Some(run) = runs.next()
         {
-            rest = rest.saturating_sub(chunk.len() as u64);
-            *chunk = Bytes::copy_from_slice(chunk);
+            self.spans -= run.span();
+            *run = run.copied();
+            self.spans += run.span();
+            rest = rest.saturating_sub(run.span() as u64);
         }
     }
 
     /// Copies out the next bytes, leaves them; returns how many.
     pub(crate) fn peek(&self, out: &mut [u8]) -> usize {
         let mut copied = 0;
-        for chunk in self.chunks.iter().map(|chunk| &chunk[..]).chain([&self.tail[..]]) {
+        for piece in self.runs.iter().flat_map(Run::pieces).chain([&self.tail[..]]) {
             let rest = out.get_mut(copied..).unwrap_or_default();
             if rest.is_empty() {
                 break;
             }
-            copied += copy_prefix(chunk, rest);
+            copied += copy_prefix(piece, rest);
         }
         copied
     }
@@ -257,14 +274,13 @@ impl RecvBuffer {
     }
 
     fn memory_in_order(&self) -> usize {
-        let chunks = to_usize(self.unread) - self.tail.len();
-        let queue = self.chunks.capacity() * size_of::<Bytes>();
-        let around = self.chunks.len() * CHUNK_COST;
-        chunks + around + self.tail.capacity() + queue
+        let queue = self.runs.capacity() * size_of::<Run>();
+        let around = self.runs.len() * RUN_COST;
+        self.spans + around + self.tail.capacity() + queue
     }
 
     /// Takes data behind a hole.
-    fn hold(&mut self, at: StreamPos, data: Bytes) -> Inserted {
+    fn hold(&mut self, at: StreamPos, data: &[u8]) -> Inserted {
         let len = data.len() as u64;
         let reassembly = self.reassembly.get_or_insert_default();
         let duplicate = reassembly.insert(at, data);
@@ -274,42 +290,54 @@ impl RecvBuffer {
     }
 
     /// Takes data at `next` while other data waits behind it, and what it joins of that.
-    fn fill(&mut self, data: &Bytes) -> Inserted {
-        // What arrives in disorder is copied; see `reassembly`.
-        let mut data = Bytes::copy_from_slice(data);
+    fn fill(&mut self, mut data: &[u8]) -> Inserted {
         let before = self.next;
         let mut duplicate = 0;
         let filled_gap = self.reassembly.is_some();
         while let Some(reassembly) = &mut self.reassembly
             && let Some(first) = reassembly.first()
-            && first.since(self.next) <= data.len() as u64
+            && let Some((gap, rest)) = data.split_at_checked(to_usize(first.since(self.next)))
         {
-            let gap = data.split_to(to_usize(first.since(self.next)));
             let joined = reassembly.pop_first();
-            self.push(gap);
+            data = rest;
+            self.push_copy(gap);
             let joins_at = self.next;
-            for piece in joined {
-                self.push(piece);
+            for piece in &joined {
+                self.push(piece.into());
             }
             duplicate += skip(&mut data, self.next.since(joins_at));
             self.settle();
         }
-        self.push(data);
+        self.push_copy(data);
         let advanced = self.next.since(before);
         Inserted { advanced, duplicate, filled_gap, ..Inserted::default() }
     }
 
     /// Appends `data` at `next`.
-    fn push(&mut self, data: Bytes) {
+    fn push(&mut self, data: Payload<'_>) {
         let len = data.len() as u64;
-        if data.len() >= SMALL {
+        if data.len() < SMALL {
+            self.gather(data.octets());
+        } else if !self.extend_last(data) {
             self.flush_tail();
-            self.chunks.push_back(data);
-        } else if !data.is_empty() {
-            self.gather(&data);
+            self.spans += data.len();
+            self.runs.push_back(Run::new(data));
         }
         self.next = self.next + len;
         self.unread += len;
+    }
+
+    /// The same for what arrived in disorder, and is copied; see `reassembly`.
+    fn push_copy(&mut self, data: &[u8]) {
+        self.push((&Bytes::copy_from_slice(data)).into());
+    }
+
+    /// Appends `data` to the last run, if it goes on with it; returns whether it does.
+    fn extend_last(&mut self, data: Payload<'_>) -> bool {
+        let last = self.runs.back_mut().filter(|_| self.tail.is_empty());
+        let grown = last.and_then(|run| run.extend(data));
+        self.spans += grown.unwrap_or(0);
+        grown.is_some()
     }
 
     /// Copies a small payload into the tail.
@@ -322,10 +350,11 @@ impl RecvBuffer {
         }
     }
 
-    /// Turns what the tail holds into a chunk. What room it has left stays the tail's.
+    /// Turns what the tail holds into a run. What room it has left stays the tail's.
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.chunks.push_back(freeze(&mut self.tail));
+            self.spans += self.tail.len();
+            self.runs.push_back(freeze(&mut self.tail).into());
         }
     }
 
@@ -344,7 +373,7 @@ impl RecvBuffer {
     /// Notes that `count` bytes left; keeps next to no memory when they were the last.
     fn consume(&mut self, count: usize) {
         self.unread -= count as u64;
-        shrink(&mut self.chunks);
+        shrink(&mut self.runs, IDLE_PLACES);
         if self.unread == 0 {
             self.tail = BytesMut::new();
         }

@@ -21,6 +21,9 @@ const MIN_SHARED: usize = 1024;
 /// in use: a writer who finds the buffer full is told when a third of it is free.
 const MAX_SPARES: usize = 32;
 
+/// A queue that is nearly empty may keep this many places.
+const IDLE_PLACES: usize = 16;
+
 /// Bytes written by the user, from the first unacknowledged one on.
 pub(crate) struct SendBuffer {
     start: StreamPos,
@@ -126,7 +129,7 @@ impl SendBuffer {
             }
         }
         self.spares.truncate(self.most_spares());
-        shrink(&mut self.chunks);
+        shrink(&mut self.chunks, IDLE_PLACES);
     }
 
     /// Whether released chunks are kept for the next write.

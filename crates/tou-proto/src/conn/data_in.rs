@@ -1,8 +1,7 @@
 //! What a segment's data does (RFC 9293 §3.10.7.4, sixth to eighth): urgent
 //! mark, text, FIN.
 
-use bytes::Bytes;
-
+use crate::buffer::Payload;
 use crate::error::ConnectionError;
 use crate::seq::StreamPos;
 use crate::time::Instant;
@@ -25,7 +24,7 @@ impl Connection {
     }
 
     /// Text and FIN.
-    pub(super) fn input_text(&mut self, now: Instant, seg: Arrival<'_>) -> Disposition {
+    pub(super) fn input_text(&mut self, now: Instant, seg: &Arrival<'_>) -> Disposition {
         let has_fin = seg.has(SegmentFlags::FIN) && !seg.is_cut;
         if !self.state.may_receive() || (seg.payload.is_empty() && !has_fin) {
             return Disposition::Done;
@@ -61,7 +60,7 @@ impl Connection {
     }
 
     /// Takes data that overlaps the window.
-    fn insert(&mut self, now: Instant, start: StreamPos, mut payload: Bytes) {
+    fn insert(&mut self, now: Instant, start: StreamPos, mut payload: Payload<'_>) {
         // Beyond the window, or beyond the FIN, nothing counts.
         let edge = self.rcv.fin.map_or(self.rcv.edge, |fin| fin.min(self.rcv.edge));
         let room = usize::try_from(edge.since(start)).unwrap_or(usize::MAX);

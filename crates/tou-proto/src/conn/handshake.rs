@@ -121,13 +121,14 @@ impl Connection {
 
     /// Opens passively for a SYN that came to a listener (RFC 9293 §3.10.7.2,
     /// third): a SYN-ACK is ready to be sent. `payload` is the SYN's data.
+    #[expect(clippy::needless_pass_by_value, reason = "a part in it is kept")]
     #[must_use]
     pub fn accept(now: Instant, params: OpenParams, syn: &SegmentHeader, payload: Bytes) -> Self {
         let mut conn = Self::new(now, params, State::SynReceived);
         conn.is_passive = true;
         conn.counters.segments_received = 1;
         let irs = StreamPos::first(syn.seq);
-        let seg = Arrival::new(irs, conn.snd.nxt, 0, syn, payload);
+        let seg = Arrival::new(irs, conn.snd.nxt, 0, syn, (&payload).into());
         conn.on_peer_syn(now, &seg);
         conn
     }
@@ -271,7 +272,7 @@ impl Connection {
             self.rcv.fin = Some(seg.data_start() + seg.payload.len() as u64);
         }
         let room = self.rcv.edge.since(seg.data_start());
-        let mut payload = seg.payload.clone();
+        let mut payload = seg.payload;
         payload.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         if !payload.is_empty() {
             self.recv.insert(self.rcv.nxt, payload);

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::buffer::Payload;
 use crate::error::ConnectionError;
 use crate::seq::StreamPos;
 use crate::time::Instant;
@@ -45,7 +46,7 @@ pub(super) struct Arrival<'a> {
     pub(super) ack: StreamPos,
     /// SEG.WND, scaled.
     pub(super) window: u64,
-    pub(super) payload: Bytes,
+    pub(super) payload: Payload<'a>,
     /// The data did not fit a closed window, so that the FIN behind it is not
     /// there either.
     pub(super) is_cut: bool,
@@ -61,7 +62,7 @@ impl<'a> Arrival<'a> {
         our_pos: StreamPos,
         shift: u8,
         header: &'a SegmentHeader,
-        payload: Bytes,
+        payload: Payload<'a>,
     ) -> Self {
         let shift = if header.flags.contains(SegmentFlags::SYN) { 0 } else { shift };
         Self {
@@ -106,11 +107,22 @@ impl<'a> Arrival<'a> {
 impl Connection {
     /// Takes in one segment. Call [`end_of_batch`](Self::end_of_batch) after
     /// the last of those that were waiting.
+    #[expect(clippy::needless_pass_by_value, reason = "a part in it is kept")]
     pub fn handle_segment(
         &mut self,
         now: Instant,
         header: &SegmentHeader,
         payload: Bytes,
+    ) -> Disposition {
+        self.handle_part(now, header, (&payload).into())
+    }
+
+    /// The same, with data that is part of a batch.
+    pub(crate) fn handle_part(
+        &mut self,
+        now: Instant,
+        header: &SegmentHeader,
+        payload: Payload<'_>,
     ) -> Disposition {
         self.counters.segments_received += 1;
         let shift = self.negotiated.snd_shift;
@@ -188,7 +200,7 @@ impl Connection {
             self.note_urgent(&seg);
         }
         // Seventh, process the segment text. Eighth, check the FIN bit.
-        self.input_text(now, seg)
+        self.input_text(now, &seg)
     }
 
     /// A segment arrives in TIME-WAIT (RFC 9293 §3.10.7.4, RFC 1337, RFC 5961
@@ -235,7 +247,7 @@ impl Connection {
             // Either data that does not fit or a lone FIN, which needs no room.
             if !seg.payload.is_empty() {
                 self.counters.bytes_beyond_window += seg.payload.len() as u64;
-                seg.payload.clear();
+                seg.payload.truncate(0);
                 seg.is_cut = true;
                 self.acks.require();
             }

@@ -6,8 +6,7 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 use core::ops::Range;
 
-use bytes::Bytes;
-
+use crate::buffer::Payload;
 use crate::conn::{Connection, Disposition, OpenParams};
 use crate::id::{ConnId, PeerId, Port};
 use crate::machine::{PathError, PathErrorKind, ReceivedBatch};
@@ -33,9 +32,9 @@ pub(super) struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    /// The segment's data, sharing the batch's buffer.
-    fn payload(&self) -> Bytes {
-        if self.data.is_empty() { Bytes::new() } else { self.batch.data.slice(self.data.clone()) }
+    /// The segment's data, a part of the batch.
+    fn payload(&self) -> Payload<'_> {
+        Payload::new(&self.batch.data, self.data.start, self.data.end)
     }
 }
 
@@ -152,7 +151,7 @@ impl Endpoint {
         entry.conn.set_free_memory(self.memory.free());
         entry.conn.set_arrival_share(self.arrivals.share(now));
         let before = entry.conn.unread();
-        match entry.conn.handle_segment(now, &seg.header, seg.payload()) {
+        match entry.conn.handle_part(now, &seg.header, seg.payload()) {
             Disposition::Done => entry.conn.unread().saturating_sub(before),
             Disposition::Reset => {
                 self.reply_reset(now, seg);

@@ -22,7 +22,7 @@ fn fill(byte: u8, len: usize) -> Bytes {
 
 /// Inserts the range, filled with a byte.
 fn put(reassembly: &mut Reassembly, start: u64, end: u64, byte: u8) -> u64 {
-    reassembly.insert(at(start), fill(byte, (end - start) as usize))
+    reassembly.insert(at(start), &fill(byte, (end - start) as usize))
 }
 
 fn sacks(reassembly: &Reassembly, max: usize) -> Vec<(u64, u64)> {
@@ -280,11 +280,11 @@ fn nothing_that_waits_keeps_what_it_arrived_in_alive() {
     let mut reassembly = Reassembly::default();
     let large = fill(1, 9_000);
     put(&mut reassembly, 1, 1_000, 0);
-    reassembly.insert(at(0), large.slice(..1_000));
+    reassembly.insert(at(0), &large.slice(..1_000));
     assert!(large.is_unique());
-    reassembly.insert(at(2_000), large.slice(..SMALL - 1));
+    reassembly.insert(at(2_000), &large.slice(..SMALL - 1));
     assert!(large.is_unique());
-    reassembly.insert(at(4_000), large.slice(..1_440));
+    reassembly.insert(at(4_000), &large.slice(..1_440));
     assert!(large.is_unique());
 }
 

@@ -21,6 +21,14 @@ fn fill(byte: u8, len: usize) -> Bytes {
     Bytes::from(vec![byte; len])
 }
 
+impl RecvBuffer {
+    /// Inserts something that is no part of anything else.
+    #[expect(clippy::needless_pass_by_value, reason = "it is made for that")]
+    fn put(&mut self, at: StreamPos, data: Bytes) -> Inserted {
+        self.insert(at, (&data).into())
+    }
+}
+
 fn ranges(ranges: usize) -> ReassemblyLimits {
     ReassemblyLimits { ranges, bytes: u64::MAX }
 }
@@ -150,7 +158,7 @@ fn apply(buffer: &mut RecvBuffer, model: &mut Model, op: &Op, round: usize, max_
             let data: Vec<u8> = (0..len).map(|byte| (byte * 7 + round * 13) as u8).collect();
             let part = buffer.duplicate_part(span(start, start + len));
             assert_eq!(part, model.duplicate_part(start, len));
-            let inserted = buffer.insert(at(start), Bytes::from(data.clone()));
+            let inserted = buffer.put(at(start), Bytes::from(data.clone()));
             assert_eq!(inserted, model.insert(start, &data, max_ranges));
             let newest = model.runs().into_iter().find(|run| run.contains(&at(start)));
             if let Some(newest) = newest.filter(|_| len > 0) {
@@ -228,7 +236,7 @@ quickcheck! {
 fn payload_in_order_leaves_as_it_came() {
     let mut buffer = buffer();
     let datagram = fill(1, 1_500);
-    let inserted = buffer.insert(BASE, datagram.slice(60..));
+    let inserted = buffer.put(BASE, datagram.slice(60..));
     assert_eq!(inserted, Inserted { advanced: 1_440, ..Inserted::default() });
     let chunk = buffer.read_chunk(usize::MAX).unwrap();
     assert_eq!(chunk.as_ptr(), datagram[60..].as_ptr());
@@ -240,10 +248,10 @@ fn small_payloads_are_gathered_and_keep_nothing_alive() {
     let mut buffer = buffer();
     let datagram = fill(1, 65_000);
     for part in 0..10_000 {
-        buffer.insert(at(10 * part), datagram.slice(..10));
+        buffer.put(at(10 * part), datagram.slice(..10));
     }
     assert!(datagram.is_unique());
-    assert!(buffer.chunks.len() <= 16, "{} chunks", buffer.chunks.len());
+    assert!(buffer.runs.len() <= 16, "{} runs", buffer.runs.len());
     assert!(buffer.memory() <= 100_000 + CHUNK + 2_048);
 }
 
@@ -252,17 +260,17 @@ fn remainders_of_trimmed_segments_are_gathered_too() {
     let mut buffer = buffer();
     let datagram = fill(1, 1_440);
     for shift in 0..1_000 {
-        buffer.insert(at(shift), datagram.clone());
+        buffer.put(at(shift), datagram.clone());
     }
     assert_eq!(buffer.unread(), 1_440 + 999);
-    assert!(buffer.chunks.len() <= 3, "{} chunks", buffer.chunks.len());
+    assert!(buffer.runs.len() <= 3, "{} runs", buffer.runs.len());
 }
 
 #[test]
 fn a_small_chunk_that_is_read_does_not_keep_the_tail_alive() {
     let mut buffer = buffer();
-    buffer.insert(BASE, fill(1, 100));
-    buffer.insert(at(100), fill(2, 400));
+    buffer.put(BASE, fill(1, 100));
+    buffer.put(at(100), fill(2, 400));
     let tail = buffer.tail.as_ptr();
     assert_ne!(buffer.read_chunk(50).unwrap().as_ptr(), tail);
     assert_eq!(buffer.tail.as_ptr(), tail.wrapping_add(50));
@@ -273,25 +281,25 @@ fn empty_again_holds_next_to_no_memory() {
     let mut buffer = buffer();
     assert_eq!(buffer.memory(), 0);
     for segment in 0..1_000 {
-        buffer.insert(at(1_440 * segment), fill(0, 1_440));
+        buffer.put(at(1_440 * segment), fill(0, 1_440));
     }
-    buffer.insert(at(1_440_000), fill(0, 100));
-    buffer.insert(at(2_000_000), fill(0, 100));
+    buffer.put(at(1_440_000), fill(0, 100));
+    buffer.put(at(2_000_000), fill(0, 100));
     let mut out = vec![0; 2_000_000];
     assert_eq!(buffer.read(&mut out), 1_440_100);
     buffer.drop_out_of_order();
     assert!(buffer.memory() <= 16 * size_of::<Bytes>(), "{}", buffer.memory());
-    buffer.insert(at(1_440_100), fill(0, 1));
+    buffer.put(at(1_440_100), fill(0, 1));
     assert!(buffer.memory() <= 16 * size_of::<Bytes>() + MIN_TAIL);
 }
 
 #[test]
 fn a_filled_hole_delivers_what_waited() {
     let mut buffer = buffer();
-    let inserted = buffer.insert(at(1_440), fill(2, 1_440));
+    let inserted = buffer.put(at(1_440), fill(2, 1_440));
     assert_eq!(inserted, Inserted { out_of_order: 1_440, ..Inserted::default() });
     assert_eq!((buffer.next(), buffer.out_of_order()), (BASE, 1_440));
-    let inserted = buffer.insert(BASE, fill(1, 1_440));
+    let inserted = buffer.put(BASE, fill(1, 1_440));
     assert_eq!(inserted, Inserted { advanced: 2_880, filled_gap: true, ..Inserted::default() });
     assert!(buffer.is_contiguous());
 }
@@ -299,30 +307,30 @@ fn a_filled_hole_delivers_what_waited() {
 #[test]
 fn part_of_a_hole_filled_is_told() {
     let mut buffer = buffer();
-    buffer.insert(at(3_000), fill(2, 10));
-    assert!(buffer.insert(BASE, fill(1, 1_440)).filled_gap);
-    assert!(!buffer.insert(BASE, fill(1, 1_440)).filled_gap);
+    buffer.put(at(3_000), fill(2, 10));
+    assert!(buffer.put(BASE, fill(1, 1_440)).filled_gap);
+    assert!(!buffer.put(BASE, fill(1, 1_440)).filled_gap);
     assert_eq!(buffer.next(), at(1_440));
 }
 
 #[test]
 fn in_order_data_is_taken_whatever_waits() {
     let mut buffer = RecvBuffer::new(BASE, ranges(1));
-    buffer.insert(at(100), fill(1, 10));
-    let inserted = buffer.insert(at(200), fill(1, 10));
+    buffer.put(at(100), fill(1, 10));
+    let inserted = buffer.put(at(200), fill(1, 10));
     assert_eq!((inserted.out_of_order, inserted.evicted), (10, 10));
-    let inserted = buffer.insert(at(50), fill(1, 10));
+    let inserted = buffer.put(at(50), fill(1, 10));
     assert_eq!((inserted.out_of_order, inserted.evicted), (10, 10));
     assert_eq!(buffer.sack_ranges(4)[..], [span(50, 60)]);
-    assert_eq!(buffer.insert(BASE, fill(1, 1_000)).advanced, 1_000);
+    assert_eq!(buffer.put(BASE, fill(1, 1_000)).advanced, 1_000);
 }
 
 #[test]
 fn in_order_data_shares_its_buffer_until_it_is_unshared() {
     let mut buffer = buffer();
     let batch = fill(1, 9_000);
-    buffer.insert(BASE, batch.slice(..1_440));
-    buffer.insert(at(1_440), batch.slice(1_440..2_880));
+    buffer.put(BASE, batch.slice(..1_440));
+    buffer.put(at(1_440), batch.slice(1_440..2_880));
     assert!(!batch.is_unique());
     buffer.unshare(1_440);
     assert!(!batch.is_unique(), "one slice is left");
@@ -335,9 +343,9 @@ fn in_order_data_shares_its_buffer_until_it_is_unshared() {
 fn what_fills_a_gap_keeps_nothing_else_alive() {
     let mut buffer = buffer();
     let batch = fill(1, 9_000);
-    buffer.insert(at(1_440), batch.slice(..1_440));
-    buffer.insert(BASE, batch.slice(..1_000));
-    buffer.insert(at(1_000), batch.slice(..440));
+    buffer.put(at(1_440), batch.slice(..1_440));
+    buffer.put(BASE, batch.slice(..1_000));
+    buffer.put(at(1_000), batch.slice(..440));
     assert!(batch.is_unique());
     assert_eq!((buffer.unread(), buffer.out_of_order()), (2_880, 0));
 }
@@ -345,18 +353,18 @@ fn what_fills_a_gap_keeps_nothing_else_alive() {
 #[test]
 fn bytes_out_of_order_have_a_bound() {
     let mut buffer = RecvBuffer::new(BASE, ReassemblyLimits { ranges: 9, bytes: 2_000 });
-    assert_eq!(buffer.insert(at(5_000), fill(1, 1_500)).evicted, 0);
-    assert_eq!(buffer.insert(at(1_000), fill(1, 1_500)).evicted, 1_500);
+    assert_eq!(buffer.put(at(5_000), fill(1, 1_500)).evicted, 0);
+    assert_eq!(buffer.put(at(1_000), fill(1, 1_500)).evicted, 1_500);
     assert_eq!(buffer.sack_ranges(4)[..], [span(1_000, 2_500)]);
-    assert_eq!(buffer.insert(BASE, fill(1, 1_000)).advanced, 2_500);
+    assert_eq!(buffer.put(BASE, fill(1, 1_000)).advanced, 2_500);
 }
 
 #[test]
 fn no_ranges_means_in_order_only() {
     let mut buffer = RecvBuffer::new(BASE, ranges(0));
-    assert_eq!(buffer.insert(at(1), fill(1, 10)).evicted, 10);
+    assert_eq!(buffer.put(at(1), fill(1, 10)).evicted, 10);
     assert!(buffer.is_contiguous());
-    assert_eq!(buffer.insert(BASE, fill(1, 10)).advanced, 10);
+    assert_eq!(buffer.put(BASE, fill(1, 10)).advanced, 10);
 }
 
 /// RFC 2018 §7, case 3: the second, fourth, sixth and eighth of eight segments are lost; then
@@ -365,7 +373,7 @@ fn no_ranges_means_in_order_only() {
 fn sack_blocks_are_those_of_the_rfc_example() {
     let mut buffer = buffer();
     let mut arrive = |segment: usize| {
-        buffer.insert(at(500 * segment), fill(0, 500));
+        buffer.put(at(500 * segment), fill(0, 500));
         (buffer.next(), buffer.sack_ranges(3).into_vec())
     };
     let (third, fifth, seventh) = (span(1000, 1500), span(2000, 2500), span(3000, 3500));
@@ -382,9 +390,9 @@ fn sack_blocks_are_those_of_the_rfc_example() {
 #[test]
 fn duplicates_are_reported_as_rfc_2883_has_it() {
     let mut buffer = buffer();
-    buffer.insert(BASE, fill(1, 1_000));
-    buffer.insert(at(1_500), fill(1, 500));
-    buffer.insert(at(2_500), fill(1, 500));
+    buffer.put(BASE, fill(1, 1_000));
+    buffer.put(at(1_500), fill(1, 500));
+    buffer.put(at(2_500), fill(1, 500));
     // Whole segments: read or not makes no difference.
     assert_eq!(buffer.duplicate_part(span(0, 500)), Some(span(0, 500)));
     buffer.read(&mut [0; 800]);
@@ -407,11 +415,55 @@ fn duplicates_are_reported_as_rfc_2883_has_it() {
 #[test]
 fn data_goes_on_after_a_discard() {
     let mut buffer = buffer();
-    buffer.insert(BASE, fill(1, 700));
-    buffer.insert(at(900), fill(1, 700));
+    buffer.put(BASE, fill(1, 700));
+    buffer.put(at(900), fill(1, 700));
     assert_eq!(buffer.discard(), 700);
     assert_eq!((buffer.read_pos(), buffer.next()), (at(700), at(700)));
     assert_eq!((buffer.unread(), buffer.out_of_order(), buffer.memory()), (0, 0, 0));
-    assert_eq!(buffer.insert(at(700), fill(3, 5)).advanced, 5);
+    assert_eq!(buffer.put(at(700), fill(3, 5)).advanced, 5);
     assert_eq!(buffer.read_chunk(9).unwrap(), fill(3, 5));
+}
+
+/// Payloads of a batch, each behind a header.
+fn payloads(batch: &Bytes) -> impl Iterator<Item = Payload<'_>> {
+    let starts = (52..batch.len()).step_by(1_500);
+    starts.map(|start| Payload::new(batch, start, start + 1_448))
+}
+
+#[test]
+fn a_batch_in_order_is_one_run_and_is_charged_with_its_headers() {
+    let mut buffer = buffer();
+    for batch in [fill(1, 45 * 1_500), fill(2, 45 * 1_500)] {
+        for payload in payloads(&batch) {
+            buffer.insert(buffer.next(), payload);
+        }
+    }
+    assert_eq!((buffer.runs.len(), buffer.unread()), (2, 90 * 1_448));
+    assert!(buffer.memory() > 2 * (45 * 1_500 - 52));
+    let mut peeked = vec![0; 90 * 1_448];
+    assert_eq!(buffer.peek(&mut peeked), peeked.len());
+    assert_eq!(peeked, [[1; 45 * 1_448], [2; 45 * 1_448]].concat());
+    for _ in 0..90 {
+        assert_eq!(buffer.read_chunk(usize::MAX).unwrap().len(), 1_448);
+    }
+    assert_eq!((buffer.read_chunk(usize::MAX), buffer.spans), (None, 0));
+}
+
+#[test]
+fn what_was_gathered_stands_between_payloads_of_a_batch() {
+    let mut buffer = buffer();
+    let batch = fill(1, 3 * 1_500);
+    let mut payloads = payloads(&batch);
+    buffer.insert(BASE, payloads.next().unwrap());
+    buffer.put(at(1_448), fill(2, 10));
+    buffer.insert(at(1_458), payloads.next().unwrap());
+    let mut out = [0; 1_460];
+    assert_eq!((buffer.read(&mut out), buffer.unread()), (1_460, 1_446));
+    assert_eq!(out[1_448..], [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1]);
+    buffer.insert(at(2_906), payloads.next().unwrap());
+    assert_eq!(buffer.runs.len(), 1, "nothing stands between these");
+    buffer.unshare(1);
+    drop(payloads);
+    assert!(batch.is_unique());
+    assert_eq!((buffer.unread(), buffer.spans), (2_894, 2_894));
 }
