@@ -11,8 +11,8 @@ use crate::check::{Failure, Outcome, comes, fails, holds, joined, same, same_byt
 use crate::clock::now;
 use crate::driver::{Driver, Listener, Setup, Socket, Stream};
 use crate::kit::{
-    LONG, MOMENT, Pair, fill, local, meet, mute, noise, nothing, patient, read_all, read_some,
-    write_all,
+    LONG, MOMENT, Pair, configured, fill, local, meet, mute, noise, nothing, patient, quick,
+    read_all, read_some, write_all,
 };
 
 topic! { "closing"
@@ -101,11 +101,14 @@ fn the_last_drop_is_bounded<D: Driver>(driver: &D) -> Outcome {
 }
 
 fn a_slow_reader_gets_everything_from_the_last_drop<D: Driver>(driver: &D) -> Outcome {
-    const LEN: usize = 1 << 20;
-    // Far less than the reader takes.
-    let wait = Duration::from_millis(100);
-    let setup = Setup { close_timeout: Some(wait), ..Setup::default() };
-    let Pair { client, server, .. } = Pair::with(driver, &setup, &Setup::default())?;
+    const LEN: usize = 1 << 19;
+    const ROOM: u64 = 1 << 16;
+    // Far less than the reader takes, and far more than it is silent: for a window.
+    let wait = Duration::from_millis(200);
+    let sends = configured(quick().with_send_buffer(LEN as u64, LEN as u64))?;
+    let setup = Setup { close_timeout: Some(wait), ..sends };
+    let reads = configured(quick().with_recv_buffer(ROOM, ROOM))?;
+    let Pair { client, server, .. } = Pair::with(driver, &setup, &reads)?;
     thread::scope(|scope| {
         let sender = scope.spawn(move || -> Result<_, Failure> {
             write_all(&client, &noise(LEN, 7))?;
@@ -113,11 +116,10 @@ fn a_slow_reader_gets_everything_from_the_last_drop<D: Driver>(driver: &D) -> Ou
             drop(client);
             Ok(start.elapsed())
         });
-        // A send buffer full takes longer than `wait`.
         let mut got = Vec::new();
         while let Some(chunk) = server.read_chunk(4_000)? {
             got.extend_from_slice(&chunk);
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(2));
         }
         same_bytes(&got, &noise(LEN, 7))?;
         holds(joined(sender)?? > wait, "it waits for a reader that is slow")

@@ -135,8 +135,8 @@ impl<S: FromSetup> Builder<S> {
 
     /// How long the drop of the last handle waits for what was written to
     /// arrive when nothing is heard from the peer. A peer that answers but is
-    /// slow is waited for up to twelve times as long. Zero: no waiting at all.
-    /// Default: 5 s.
+    /// slow is waited for up to twelve times as long. Time in which this process is
+    /// stopped hardly counts. Zero: no waiting at all. Default: 5 s.
     pub fn with_close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self
