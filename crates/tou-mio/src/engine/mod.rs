@@ -267,9 +267,14 @@ impl<C: Charge> Engine<C> {
             let step = self.locked(|state| {
                 let now = self.clock.now();
                 state.arrive(arrival, interest, now);
-                let result = attempt(&mut state.charge, now);
-                if result.is_none() && deadline.is_none_or(|deadline| now < deadline) {
-                    return state.wait(interest, now, deadline);
+                let mut result = attempt(&mut state.charge, now);
+                if result.is_none() {
+                    if deadline.is_none_or(|deadline| now < deadline) {
+                        return state.wait(interest, now, deadline);
+                    }
+                    // What arrived while this thread did not run has arrived in time.
+                    state.service(now, Readiness { readable: true, writable: true });
+                    result = attempt(&mut state.charge, now);
                 }
                 state.settle(now, self.clock);
                 state.pass_on(now);

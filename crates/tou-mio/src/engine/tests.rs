@@ -195,6 +195,27 @@ fn a_wait_ends_at_its_deadline() {
 }
 
 #[test]
+fn a_wait_that_ends_late_takes_what_has_arrived_in_time() {
+    for rig in Rig::both() {
+        let sender = rig.sender();
+        let mut arrived = false;
+        // As if the thread had stood still for all the time it had. Nobody else looks, as
+        // an attempt is made under the lock.
+        let taken = rig.engine().wait_for(0, Some(Instant::ZERO), |charge, _| {
+            if !arrived {
+                sender.send(&[0]).unwrap();
+                while !arrived {
+                    arrived = charge.socket.as_std().peek_from(&mut [0]).is_ok();
+                }
+                return None;
+            }
+            charge.boxes[0].checked_sub(1)
+        });
+        assert_eq!(taken, Some(0));
+    }
+}
+
+#[test]
 fn a_followers_wait_ends_at_its_deadline() {
     for rig in Rig::both() {
         thread::scope(|scope| {
