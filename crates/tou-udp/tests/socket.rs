@@ -10,7 +10,11 @@ use tou_udp::{Clock, Received, SocketOptions, UdpSocket};
 
 /// Opens a socket, or says loudly that this machine has no such addresses.
 fn bind(addr: &str) -> Option<UdpSocket> {
-    match UdpSocket::bind(addr.parse().unwrap(), &SocketOptions::default()) {
+    bind_with(addr, &SocketOptions::default())
+}
+
+fn bind_with(addr: &str, options: &SocketOptions) -> Option<UdpSocket> {
+    match UdpSocket::bind(addr.parse().unwrap(), options) {
         Ok(socket) => Some(socket),
         Err(error) if addr.starts_with('[') => {
             eprintln!("NOT RUN: no socket on {addr}: {error}");
@@ -270,17 +274,24 @@ fn a_datagram_over_the_limit_of_ip_is_lost_and_reported() {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
-fn marks_that_nobody_asked_for_do_not_come() {
-    for addr in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
-        let Some(mut sender) = bind(&addr.replace("[::]", "[::1]")) else { continue };
-        let options = SocketOptions::default().with_ecn(false);
-        let mut receiver = UdpSocket::bind(addr.parse().unwrap(), &options).unwrap();
-        let mut target = receiver.local_addr();
-        target.set_ip(sender.local_addr().ip());
-        let sent = sender.send(&Transmit { ecn: Ecn::Ce, ..to(target, 100) }, &[7; 100]);
-        assert_eq!((sent.datagrams, sent.blocked), (1, false));
-        let batches = receive(&mut receiver, |batches, _| !batches.is_empty());
-        assert_eq!((batches[0].ecn, batches[0].data.len()), (Ecn::NotEct, 100));
+fn marks_come_if_they_are_asked_for_and_not_otherwise() {
+    // The last is of both families.
+    let both: &[_] = &["127.0.0.1:0", "[::1]:0"];
+    for (addr, senders) in [(both[0], &both[..1]), (both[1], &both[1..]), ("[::]:0", both)] {
+        for asked_for in [true, false] {
+            let options = SocketOptions::default().with_ecn(asked_for);
+            let Some(mut receiver) = bind_with(addr, &options) else { continue };
+            for from in senders {
+                let Some(mut sender) = bind(from) else { continue };
+                let target = (sender.local_addr().ip(), receiver.local_addr().port());
+                let transmit = Transmit { ecn: Ecn::Ce, ..to(target.into(), 100) };
+                let sent = sender.send(&transmit, &[7; 100]);
+                assert_eq!((sent.datagrams, sent.blocked), (1, false));
+                let batch = receive_bytes(&mut receiver, 100).remove(0);
+                let mark = if asked_for { Ecn::Ce } else { Ecn::NotEct };
+                assert_eq!((batch.peer, batch.ecn), (sender.local_addr(), mark), "at {addr}");
+            }
+        }
     }
 }
 
