@@ -113,6 +113,21 @@ fn on_a_longer_path_the_windows_are_larger() {
 }
 
 #[test]
+fn on_a_long_path_windows_are_no_larger_than_buffers() {
+    const SMALL: u64 = 1 << 18;
+    let mut flows = Flows::new(2, Duration::from_millis(10), Some(SMALL));
+    let mut buffers = Vec::new();
+    for _ in 0..20 {
+        flows.run(2, 20);
+        let info = flows.server(0);
+        assert!(info.rcv_wnd <= info.recv_buffer, "{} of {}", info.rcv_wnd, info.recv_buffer);
+        buffers.push(info.recv_buffer);
+    }
+    // Beyond what arrives at once, and far below what the path may hold.
+    assert!(buffers.iter().any(|len| (SMALL..SMALL * 4).contains(len)), "{buffers:?}");
+}
+
+#[test]
 fn clock_that_stood_still_in_the_handshake_makes_no_long_path() {
     let config = presets::endpoint_builder().with_connection(presets::plain());
     // Half of the room, while it is not known how many will receive.
