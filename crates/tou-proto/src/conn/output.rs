@@ -24,6 +24,8 @@ pub struct Filled {
     pub segments: usize,
     /// Octets from the start of one to the next, head- and tailroom included.
     pub stride: usize,
+    /// All are equally long: others may follow in the batch.
+    pub is_open: bool,
     /// There may be more to send now. If not, asking again at once is needless.
     pub may_have_more: bool,
 }
@@ -55,8 +57,32 @@ impl Connection {
     /// to send now.
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Filled> {
         buf.clear();
-        let mut segments = 0;
-        let mut size = 0;
+        self.fill(now, buf, 0, 0)
+    }
+
+    /// Adds to the batch in `buf`, which `begun` is what others have put into and is open,
+    /// segments that may be sent now. `None` when there is none, or it is too long; `begun`
+    /// is then what it was.
+    pub fn join_transmit(
+        &mut self,
+        now: Instant,
+        buf: &mut TransmitBuf,
+        begun: Filled,
+    ) -> Option<Filled> {
+        let size = begun.stride.saturating_sub(buf.headroom() + buf.tailroom());
+        self.fill(now, buf, begun.segments, size)
+    }
+
+    /// Adds segments to the `begun` ones of `size` octets that are in `buf`.
+    fn fill(
+        &mut self,
+        now: Instant,
+        buf: &mut TransmitBuf,
+        begun: usize,
+        mut size: usize,
+    ) -> Option<Filled> {
+        let mut segments = begun;
+        let mut is_open = true;
         let mut batch = Batch::New;
         let may_have_more = loop {
             let plan = match self.schedule_in(now, batch) {
@@ -76,10 +102,11 @@ impl Connection {
             if segments == 1 {
                 size = len;
             } else if len < size {
+                is_open = false;
                 break true;
             }
         };
-        if segments == 0 {
+        if segments == begun {
             return None;
         }
         if self.is_cwnd_limited(now) {
@@ -88,7 +115,7 @@ impl Connection {
         self.counters.segments_limited += u64::from(self.unsent() > 0 && self.has_sent_enough());
         self.settle(now);
         let stride = buf.headroom() + size + buf.tailroom();
-        Some(Filled { segments, stride, may_have_more })
+        Some(Filled { segments, stride, is_open, may_have_more })
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something to send.
