@@ -76,6 +76,14 @@ impl Charge for Boxes {
     }
 }
 
+impl Boxes {
+    /// Sends a datagram, and returns when it waits to be received.
+    fn await_arrival(&self, sender: &UdpSocket, index: u8) {
+        sender.send(&[index]).unwrap();
+        while self.socket.as_std().peek_from(&mut [0]).is_err() {}
+    }
+}
+
 /// Puts each datagram of a batch into its box, and acknowledges it.
 fn put(
     batch: &ReceivedBatch,
@@ -198,20 +206,17 @@ fn a_wait_ends_at_its_deadline() {
 fn a_wait_that_ends_late_takes_what_has_arrived_in_time() {
     for rig in Rig::both() {
         let sender = rig.sender();
-        let mut arrived = false;
+        let mut attempts = 0;
         // As if the thread had stood still for all the time it had. Nobody else looks, as
         // an attempt is made under the lock.
         let taken = rig.engine().wait_for(0, Some(Instant::ZERO), |charge, _| {
-            if !arrived {
-                sender.send(&[0]).unwrap();
-                while !arrived {
-                    arrived = charge.socket.as_std().peek_from(&mut [0]).is_ok();
-                }
-                return None;
+            attempts += 1;
+            if attempts == 1 {
+                charge.await_arrival(&sender, 0);
             }
             charge.boxes[0].checked_sub(1)
         });
-        assert_eq!(taken, Some(0));
+        assert_eq!((taken, attempts), (Some(0), 2));
     }
 }
 
@@ -502,5 +507,66 @@ fn nobody_takes_what_is_to_interrupt_a_caller() {
         assert!(!looked.readable, "the background thread received beside the caller");
         sender.send(&[0]).unwrap();
         assert_eq!(taker.join().unwrap(), Some(()));
+    });
+}
+
+#[test]
+fn a_leader_who_was_followed_lately_waits_where_others_can_help() {
+    let rig = Rig::new(true);
+    if !rig.engine().look(|charge| charge.is_interruptible()) {
+        eprintln!("NOT RUN: no caller can wait in the receive call on this system");
+        return;
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| rig.take(0, LONG));
+        while !rig.engine().locked(|state| state.receiving) {
+            thread::yield_now();
+        }
+        let waited = rig.take(1, SHORT);
+        rig.sender().send(&[0]).unwrap();
+        assert_eq!(waited, None);
+    });
+    rig.engine().locked(|state| {
+        let post = state.post.take().unwrap();
+        let at = state.followed.unwrap();
+        for (since, receives) in
+            [(Duration::ZERO, false), (ALONE - Duration::from_nanos(1), false), (ALONE, true)]
+        {
+            assert_eq!(state.plan_wait(at + since, None, &post).receiving, receives, "{since:?}");
+        }
+        state.receiving = false;
+        state.post = Some(post);
+    });
+}
+
+#[test]
+fn whoever_makes_a_call_looks_at_the_socket_unless_a_leader_is_alone_or_has_just_looked() {
+    let rig = Rig::new(false);
+    let sender = rig.sender();
+    let engine = rig.engine();
+    engine.locked(|state| {
+        let lead = state.lead;
+        let fresh = REFRESH - Duration::from_nanos(1);
+        for (lead, follows, since, looks) in [
+            (Lead::Nobody, false, fresh, false),
+            (Lead::Nobody, false, REFRESH, true),
+            (Lead::Background, false, REFRESH, true),
+            (Lead::Caller, false, REFRESH, false),
+            (Lead::Caller, true, fresh, false),
+            (Lead::Caller, true, REFRESH, true),
+        ] {
+            state.lead = lead;
+            if follows {
+                state.followers.insert(Ticket(0), thread::current());
+            }
+            state.charge.await_arrival(&sender, 0);
+            state.settle(state.serviced + since, engine.clock);
+            let case = format!("{lead:?} leads, followed: {follows}, {since:?} after a look");
+            assert_eq!(core::mem::take(&mut state.charge.boxes[0]) > 0, looks, "{case}");
+            state.service(engine.clock.now(), Readiness { readable: true, writable: false });
+            state.charge.boxes[0] = 0;
+            state.followers.clear();
+        }
+        state.lead = lead;
     });
 }
