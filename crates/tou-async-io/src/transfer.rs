@@ -78,11 +78,12 @@ impl Inner {
         wait: &mut Wait,
         cx: &mut Context<'_>,
         end: T,
-        read: impl FnOnce(&mut Endpoint, Instant, ConnId) -> Result<T, ReadError>,
+        mut read: impl FnMut(&mut Endpoint, Instant, ConnId) -> Result<T, ReadError>,
     ) -> Poll<io::Result<T>> {
+        let mut end = Some(end);
         let result = wait.poll(cx, self.read_timeout.get(), |hub, now| {
             if self.deaf.load(Relaxed) {
-                return Some(Ok(end));
+                return end.take().map(Ok);
             }
             match read(hub.endpoint(), now, self.conn) {
                 Err(ReadError::WouldBlock) => None,
@@ -97,7 +98,7 @@ impl Inner {
         &self,
         wait: &mut Wait,
         cx: &mut Context<'_>,
-        write: impl FnOnce(&mut Endpoint, Instant, ConnId) -> Result<T, WriteError>,
+        mut write: impl FnMut(&mut Endpoint, Instant, ConnId) -> Result<T, WriteError>,
     ) -> Poll<io::Result<T>> {
         let result = wait.poll(cx, self.write_timeout.get(), |hub, now| {
             match write(hub.endpoint(), now, self.conn) {

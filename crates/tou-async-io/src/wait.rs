@@ -38,12 +38,18 @@ impl Wait {
         &mut self,
         cx: &mut Context<'_>,
         limit: Option<Duration>,
-        attempt: impl FnOnce(&mut Hub, Instant) -> Option<T>,
+        mut attempt: impl FnMut(&mut Hub, Instant) -> Option<T>,
     ) -> Poll<Option<T>> {
-        let result = self.engine.attempt((self.interest, self.key, cx.waker()), attempt);
+        let place = (self.interest, self.key, cx.waker());
+        let mut result = self.engine.attempt(place, &mut attempt);
         self.waits = result.is_none();
-        if self.waits && !self.is_over(cx, limit) {
-            return Poll::Pending;
+        if self.waits {
+            if !self.is_over(cx, limit) {
+                return Poll::Pending;
+            }
+            // What arrived while nobody looked has arrived in time.
+            self.engine.look_after(|_, _| ());
+            result = self.engine.attempt(place, attempt);
         }
         self.leave();
         self.timer = None;

@@ -5,11 +5,11 @@
 mod common;
 
 use core::net::SocketAddr;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use core::task::{Context, Waker};
 use core::time::Duration;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::task::Wake;
 use std::thread::{self, ThreadId};
@@ -204,6 +204,28 @@ fn a_timer_that_fires_while_the_future_is_polled_is_not_forgotten() {
         assert_eq!(&got, b"lost at first");
         assert!(clock.now() < Instant::from_secs(9));
     });
+}
+
+#[test]
+fn a_read_whose_time_is_over_takes_what_has_arrived_before_it_gives_up() {
+    const TIME: Duration = Duration::from_millis(20);
+    let Pair { mut client, mut server, .. } = block_on(pair());
+    let socket = client.socket();
+    let cx = &mut Context::from_waker(Waker::noop());
+    // Looking after the socket is left to a task that never gets its turn.
+    let mut drive = pin!(socket.drive());
+    assert!(drive.as_mut().poll(cx).is_pending());
+    client.set_read_timeout(Some(TIME)).unwrap();
+    let mut got = [0; 4];
+    assert!(Pin::new(&mut client).poll_read(cx, &mut got).is_pending());
+    block_on(server.write_all(b"data")).unwrap();
+    thread::sleep(2 * TIME);
+    assert_eq!(block_on(client.read(&mut got)).unwrap(), 4);
+    assert_eq!(&got, b"data");
+    // And gives up when there is nothing.
+    let start = Clock::start();
+    assert_eq!(block_on(client.read(&mut got)).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(start.now() >= Instant::ZERO + TIME);
 }
 
 #[test]
