@@ -120,8 +120,9 @@ pub(crate) fn mute<D: Driver>(stream: &D::Stream) -> io::Result<()> {
     stream.socket().impair(Direction::Send, &nothing())
 }
 
-/// `len` octets that do not repeat soon.
-pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+/// `len` octets that do not repeat soon: data to send in tests of streams.
+#[must_use]
+pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {
         state ^= state << 13;

@@ -34,4 +34,5 @@ pub use self::case::Case;
 pub use self::cases::cases;
 pub use self::check::{Failure, Outcome};
 pub use self::driver::{Connect, Driver, Listener, Setup, Socket, Stream};
+pub use self::kit::noise;
 pub use self::runner::run;

@@ -1,7 +1,7 @@
 //! What the tests share: pairs of streams on 127.0.0.1, and data to send.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses some of it")]
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::{AsyncReadExt, AsyncWriteExt, future};
 use tou_async_io::{Builder, TouListener, TouSocket, TouStream};
+pub(crate) use tou_conformance::noise;
 use tou_proto::ConnectionConfig;
 
 /// Long enough for anything that is going to happen.
@@ -55,20 +56,6 @@ pub(crate) fn small_segments() -> Arc<ConnectionConfig> {
         .with_rto(rto[0], rto[1], rto[2])
         .build()
         .unwrap()
-}
-
-/// `len` octets that do not repeat soon.
-pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(1);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut data: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
-    data.truncate(len);
-    data
 }
 
 /// Sends back what comes until the peer has no more, and says so then.

@@ -1,7 +1,7 @@
 //! What the tests share: pairs of streams on 127.0.0.1, and data to send.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses some of it")]
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+pub(crate) use tou_conformance::noise;
 use tou_mio::{Builder, TouListener, TouSocket, TouStream};
 use tou_proto::ConnectionConfig;
 
@@ -77,20 +78,6 @@ pub(crate) fn echo_server(clients: usize) -> (SocketAddr, JoinHandle<()>) {
 /// Sends back what comes until the peer has no more.
 pub(crate) fn echo(mut stream: &TouStream) {
     std::io::copy(&mut stream.try_clone().unwrap(), &mut stream).unwrap();
-}
-
-/// `len` octets that do not repeat soon.
-pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(1);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut data: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
-    data.truncate(len);
-    data
 }
 
 /// Reads to the end of the stream.
