@@ -4,15 +4,12 @@
 //! Buffers speak stream positions and know nothing of segments, timers, windows on the
 //! wire or loss. Whoever owns them sets the bounds and keeps to the window.
 //!
-//! Both are queues of parts of [`Bytes`], whose content is not moved once it is in. What comes in
+//! Both are queues of parts of [`Bytes`](bytes::Bytes), whose content is not moved once it is in. What comes in
 //! small pieces is gathered at the queue's end in one allocation, its tail, so that a piece
 //! costs neither an allocation nor a place in the queue, nor keeps alive a large buffer that
 //! it is a small part of.
 
 use alloc::collections::VecDeque;
-use core::mem;
-
-use bytes::{Bytes, BytesMut};
 
 mod autotune;
 mod reassembly;
@@ -20,11 +17,13 @@ mod recv;
 mod run;
 mod send;
 mod spares;
+mod tail;
 
 pub(crate) use self::autotune::RecvAutotune;
 pub(crate) use self::recv::{ReassemblyLimits, RecvBuffer};
 pub(crate) use self::run::Payload;
 pub(crate) use self::send::SendBuffer;
+pub(crate) use self::spares::Spares;
 
 /// The largest tail, and the size of the pieces that a large write is cut into. Large enough
 /// that its allocation does not show beside the copying, small enough that what of it is
@@ -33,33 +32,6 @@ const CHUNK: usize = 16 * 1024;
 
 /// The smallest tail: a short request on an idle connection costs no more.
 const MIN_TAIL: usize = 512;
-
-/// How large a new tail is made that must take `need` bytes now: as large as what is
-/// `held` already, so that a stream of small pieces gets to large tails in a few steps and
-/// never has more unused than used.
-fn tail_capacity(need: usize, held: u64) -> usize {
-    to_usize(held).clamp(MIN_TAIL, CHUNK).max(need)
-}
-
-/// Copies as much of `data` as fits into the room that `tail` has; returns the rest.
-fn fill<'a>(tail: &mut BytesMut, data: &'a [u8]) -> &'a [u8] {
-    let room = tail.capacity() - tail.len();
-    if room == 0 {
-        return data;
-    }
-    let (fits, rest) = data.split_at(room.min(data.len()));
-    tail.extend_from_slice(fits);
-    rest
-}
-
-/// Takes what `tail` holds out of it; what room it has left stays its own.
-fn freeze(tail: &mut BytesMut) -> Bytes {
-    if tail.len() == tail.capacity() {
-        // Nothing to share: no reference count is needed, and none stays behind.
-        return mem::take(tail).freeze();
-    }
-    tail.split().freeze()
-}
 
 /// Gives back places that a queue, most of which is gone, needs no more, but for `idle` that
 /// the next does not have to begin without. Amortised O(1): as many entries left it since it

@@ -16,12 +16,14 @@ use alloc::collections::VecDeque;
 use core::fmt;
 use core::ops::Range;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::buffer::reassembly::{Reassembly, SMALL, skip};
 use crate::buffer::run::{Payload, Run};
-use crate::buffer::{copy_prefix, fill, freeze, shrink, tail_capacity, to_usize};
+use crate::buffer::spares::Spares;
+use crate::buffer::tail::Tail;
+use crate::buffer::{copy_prefix, shrink, to_usize};
 use crate::seq::StreamPos;
 
 /// What is charged for a run beside its place in the queue: the header in front of it, and
@@ -58,8 +60,8 @@ pub(crate) struct RecvBuffer {
     runs: VecDeque<Run>,
     /// What the runs' spans come to.
     spans: usize,
-    /// Small payloads, gathered. Never grows past its capacity.
-    tail: BytesMut,
+    /// Small payloads, gathered.
+    tail: Tail,
     /// There only while something waits.
     reassembly: Option<Box<Reassembly>>,
     limits: ReassemblyLimits,
@@ -82,7 +84,7 @@ impl RecvBuffer {
             unread: 0,
             runs: VecDeque::new(),
             spans: 0,
-            tail: BytesMut::new(),
+            tail: Tail::default(),
             reassembly: None,
             limits,
         }
@@ -91,9 +93,14 @@ impl RecvBuffer {
     /// Takes `data` that belongs at `at`; the caller has trimmed it to the window. Where it
     /// overlaps with what is there, what came first stays. O(1) in order with nothing out of
     /// order, else O(log ranges) amortised.
-    pub(crate) fn insert(&mut self, at: StreamPos, data: Payload<'_>) -> Inserted {
+    pub(crate) fn insert(
+        &mut self,
+        at: StreamPos,
+        data: Payload<'_>,
+        spares: &mut Spares,
+    ) -> Inserted {
         if at == self.next && self.reassembly.is_none() {
-            self.push(data);
+            self.push(data, spares);
             return Inserted { advanced: data.len() as u64, ..Inserted::default() };
         }
         let mut data = data.octets();
@@ -101,13 +108,14 @@ impl RecvBuffer {
         if data.is_empty() {
             return Inserted { duplicate, ..Inserted::default() };
         }
-        let mut inserted = if at > self.next { self.hold(at, data) } else { self.fill(data) };
+        let mut inserted =
+            if at > self.next { self.hold(at, data) } else { self.fill(data, spares) };
         inserted.duplicate += duplicate;
         inserted
     }
 
     /// Copies out and removes the next bytes; returns how many.
-    pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
+    pub(crate) fn read(&mut self, out: &mut [u8], spares: &mut Spares) -> usize {
         if self.unread == 0 {
             return 0;
         }
@@ -126,20 +134,20 @@ impl RecvBuffer {
                 }
                 None if self.tail.is_empty() => break,
                 None => {
-                    let count = copy_prefix(&self.tail, rest);
-                    self.tail.advance(count);
+                    let count = copy_prefix(self.tail.octets(), rest);
+                    self.tail.skip(count);
                     count
                 }
             };
             copied += count;
         }
-        self.consume(copied);
+        self.consume(copied, spares);
         copied
     }
 
     /// Removes and returns the next run of bytes, at most `max`, without copying: as long as a
     /// payload was, or as what was gathered of small ones. `None` if there is nothing to read.
-    pub(crate) fn read_chunk(&mut self, max: usize) -> Option<Bytes> {
+    pub(crate) fn read_chunk(&mut self, max: usize, spares: &mut Spares) -> Option<Bytes> {
         if max == 0 {
             return None;
         }
@@ -156,7 +164,7 @@ impl RecvBuffer {
             None if self.tail.is_empty() => return None,
             None => self.split_tail(max),
         };
-        self.consume(data.len());
+        self.consume(data.len(), spares);
         Some(data)
     }
 
@@ -202,7 +210,7 @@ impl RecvBuffer {
     /// Copies out the next bytes, leaves them; returns how many.
     pub(crate) fn peek(&self, out: &mut [u8]) -> usize {
         let mut copied = 0;
-        for piece in self.runs.iter().flat_map(Run::pieces).chain([&self.tail[..]]) {
+        for piece in self.runs.iter().flat_map(Run::pieces).chain([self.tail.octets()]) {
             let rest = out.get_mut(copied..).unwrap_or_default();
             if rest.is_empty() {
                 break;
@@ -290,7 +298,7 @@ impl RecvBuffer {
     }
 
     /// Takes data at `next` while other data waits behind it, and what it joins of that.
-    fn fill(&mut self, mut data: &[u8]) -> Inserted {
+    fn fill(&mut self, mut data: &[u8], spares: &mut Spares) -> Inserted {
         let before = self.next;
         let mut duplicate = 0;
         let filled_gap = self.reassembly.is_some();
@@ -300,24 +308,24 @@ impl RecvBuffer {
         {
             let joined = reassembly.pop_first();
             data = rest;
-            self.push_copy(gap);
+            self.push_copy(gap, spares);
             let joins_at = self.next;
             for piece in &joined {
-                self.push(piece.into());
+                self.push(piece.into(), spares);
             }
             duplicate += skip(&mut data, self.next.since(joins_at));
             self.settle();
         }
-        self.push_copy(data);
+        self.push_copy(data, spares);
         let advanced = self.next.since(before);
         Inserted { advanced, duplicate, filled_gap, ..Inserted::default() }
     }
 
     /// Appends `data` at `next`.
-    fn push(&mut self, data: Payload<'_>) {
+    fn push(&mut self, data: Payload<'_>, spares: &mut Spares) {
         let len = data.len() as u64;
         if data.len() < SMALL {
-            self.gather(data.octets());
+            self.gather(data.octets(), spares);
         } else if !self.extend_last(data) {
             self.flush_tail();
             self.spans += data.len();
@@ -328,8 +336,8 @@ impl RecvBuffer {
     }
 
     /// The same for what arrived in disorder, and is copied; see `reassembly`.
-    fn push_copy(&mut self, data: &[u8]) {
-        self.push((&Bytes::copy_from_slice(data)).into());
+    fn push_copy(&mut self, data: &[u8], spares: &mut Spares) {
+        self.push((&Bytes::copy_from_slice(data)).into(), spares);
     }
 
     /// Appends `data` to the last run, if it goes on with it; returns whether it does.
@@ -341,12 +349,12 @@ impl RecvBuffer {
     }
 
     /// Copies a small payload into the tail.
-    fn gather(&mut self, data: &[u8]) {
-        let rest = fill(&mut self.tail, data);
+    fn gather(&mut self, data: &[u8], spares: &mut Spares) {
+        let rest = self.tail.fill(data);
         if !rest.is_empty() {
             self.flush_tail();
-            self.tail = BytesMut::with_capacity(tail_capacity(rest.len(), self.unread));
-            self.tail.extend_from_slice(rest);
+            self.tail.renew(rest.len(), self.unread, spares);
+            self.tail.fill(rest);
         }
     }
 
@@ -354,7 +362,7 @@ impl RecvBuffer {
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
             self.spans += self.tail.len();
-            self.runs.push_back(freeze(&mut self.tail).into());
+            self.runs.push_back(self.tail.freeze().into());
         }
     }
 
@@ -362,20 +370,20 @@ impl RecvBuffer {
     fn split_tail(&mut self, max: usize) -> Bytes {
         let len = max.min(self.tail.len());
         if len >= SMALL {
-            return self.tail.split_to(len).freeze();
+            return self.tail.split_to(len);
         }
         // A slice would cost as much as the copy, and keep all of the tail alive.
-        let data = Bytes::copy_from_slice(self.tail.get(..len).unwrap_or_default());
-        self.tail.advance(len);
+        let data = Bytes::copy_from_slice(self.tail.octets().get(..len).unwrap_or_default());
+        self.tail.skip(len);
         data
     }
 
     /// Notes that `count` bytes left; keeps next to no memory when they were the last.
-    fn consume(&mut self, count: usize) {
+    fn consume(&mut self, count: usize, spares: &mut Spares) {
         self.unread -= count as u64;
         shrink(&mut self.runs, IDLE_PLACES);
         if self.unread == 0 {
-            self.tail = BytesMut::new();
+            self.tail.release(spares);
         }
     }
 

@@ -7,19 +7,16 @@
 use alloc::collections::VecDeque;
 use core::fmt;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use crate::buffer::spares::Spares;
-use crate::buffer::{CHUNK, copy_prefix, fill, freeze, shrink, tail_capacity, to_usize};
+use crate::buffer::tail::Tail;
+use crate::buffer::{CHUNK, copy_prefix, shrink, to_usize};
 use crate::seq::StreamPos;
 
 /// From this length on, [`SendBuffer::write_bytes`] keeps the user's buffer. Copying less
 /// costs no more than keeping it: a place in the queue, and two atomic counts.
 const MIN_SHARED: usize = 1024;
-
-/// So many released chunks are kept for the next write at most, and half as many as are
-/// in use: a writer who finds the buffer full is told when a third of it is free.
-const MAX_SPARES: usize = 32;
 
 /// A queue that is nearly empty may keep this many places.
 const IDLE_PLACES: usize = 16;
@@ -31,12 +28,10 @@ pub(crate) struct SendBuffer {
     /// In ascending order, each beginning where the one before ends. The first may begin
     /// before `start`: a chunk goes when all of it is released.
     chunks: VecDeque<Chunk>,
-    /// What follows the last chunk, up to `end`. Never grows past its capacity.
-    tail: BytesMut,
+    /// What follows the last chunk, up to `end`.
+    tail: Tail,
     /// Index of the chunk last read: the next read is most likely there or just after.
     cursor: usize,
-    /// None while nothing is held.
-    spares: Spares,
 }
 
 struct Chunk {
@@ -47,22 +42,15 @@ struct Chunk {
 impl SendBuffer {
     /// An empty buffer whose first byte will be at `start`.
     pub(crate) fn new(start: StreamPos) -> Self {
-        Self {
-            start,
-            end: start,
-            chunks: VecDeque::new(),
-            tail: BytesMut::new(),
-            cursor: 0,
-            spares: Spares::default(),
-        }
+        Self { start, end: start, chunks: VecDeque::new(), tail: Tail::default(), cursor: 0 }
     }
 
     /// Copies as much of `data` as fits when at most `limit` bytes may be held; returns how
     /// much. One write costs O(its length), and at most one allocation more than it has
     /// whole chunks.
-    pub(crate) fn write(&mut self, data: &[u8], limit: u64) -> usize {
+    pub(crate) fn write(&mut self, data: &[u8], limit: u64, spares: &mut Spares) -> usize {
         let len = self.room(limit).min(data.len());
-        self.append(data.get(..len).unwrap_or_default());
+        self.append(data.get(..len).unwrap_or_default(), spares);
         len
     }
 
@@ -70,10 +58,15 @@ impl SendBuffer {
     /// the rest stays in `data`. Returns how much it took. Long pieces are kept as they are,
     /// with whatever allocation they are part of, until they are released; short ones are
     /// copied.
-    pub(crate) fn write_bytes(&mut self, data: &mut Bytes, limit: u64) -> usize {
+    pub(crate) fn write_bytes(
+        &mut self,
+        data: &mut Bytes,
+        limit: u64,
+        spares: &mut Spares,
+    ) -> usize {
         let len = self.room(limit).min(data.len());
         if len < MIN_SHARED {
-            self.append(data.get(..len).unwrap_or_default());
+            self.append(data.get(..len).unwrap_or_default(), spares);
             data.advance(len);
         } else {
             self.flush_tail();
@@ -106,40 +99,28 @@ impl SendBuffer {
                 self.cursor += 1;
             }
         }
-        copy(&self.tail, tail_start);
+        copy(self.tail.octets(), tail_start);
         copied
     }
 
     /// Drops every byte before `position` (clamped to `start..=end`).
-    pub(crate) fn release_to(&mut self, position: StreamPos) {
+    pub(crate) fn release_to(&mut self, position: StreamPos, spares: &mut Spares) {
         self.start = position.clamp(self.start, self.end);
+        while self.chunks.front().is_some_and(|chunk| chunk.end() <= self.start)
+            && let Some(released) = self.chunks.pop_front()
+        {
+            self.cursor = self.cursor.saturating_sub(1);
+            spares.keep_chunk(released.data);
+        }
         if self.start == self.end {
             // An idle connection holds no memory here.
-            self.tail = BytesMut::new();
+            self.tail.release(spares);
             if self.chunks.capacity() > 0 {
                 *self = Self::new(self.end);
             }
             return;
         }
-        while self.chunks.front().is_some_and(|chunk| chunk.end() <= self.start) {
-            let released = self.chunks.pop_front();
-            self.cursor = self.cursor.saturating_sub(1);
-            if let Some(chunk) = released.filter(|_| self.spares.len() < self.most_spares()) {
-                self.spares.keep(chunk.data);
-            }
-        }
-        self.spares.truncate(self.most_spares());
         shrink(&mut self.chunks, IDLE_PLACES);
-    }
-
-    /// Whether released chunks are kept for the next write.
-    pub(crate) fn has_spares(&self) -> bool {
-        self.spares.len() > 0
-    }
-
-    /// Gives them back.
-    pub(crate) fn drop_spares(&mut self) {
-        self.spares = Spares::default();
     }
 
     /// Drops everything, for a connection that was reset; `end` becomes `start`.
@@ -177,16 +158,12 @@ impl SendBuffer {
         let first = self.chunks.front().map_or(self.tail_start(), |chunk| chunk.start);
         let chunks = to_usize(self.tail_start().since(first));
         let queue = self.chunks.capacity() * size_of::<Chunk>();
-        chunks + self.tail.capacity() + queue + self.spares.memory()
+        chunks + self.tail.capacity() + queue
     }
 
     /// How many more bytes may be held when `limit` may.
     fn room(&self, limit: u64) -> usize {
         to_usize(limit.saturating_sub(self.len()))
-    }
-
-    fn most_spares(&self) -> usize {
-        (self.chunks.len() / 2).min(MAX_SPARES)
     }
 
     fn tail_start(&self) -> StreamPos {
@@ -195,25 +172,22 @@ impl SendBuffer {
 
     /// Copies `data` to the end: fills the tail, then makes chunks of the exact size, then
     /// begins a new tail with what remains.
-    fn append(&mut self, data: &[u8]) {
-        let mut rest = fill(&mut self.tail, data);
+    fn append(&mut self, data: &[u8], spares: &mut Spares) {
+        let mut rest = self.tail.fill(data);
         self.end = self.end + (data.len() - rest.len()) as u64;
         if rest.is_empty() {
             return;
         }
         self.flush_tail();
         while let Some((whole, after)) = rest.split_at_checked(CHUNK) {
-            let mut chunk = self.spares.take();
+            let mut chunk = spares.take(CHUNK);
             chunk.extend_from_slice(whole);
             self.push_chunk(chunk.freeze());
             rest = after;
         }
         if !rest.is_empty() {
-            self.tail = match tail_capacity(rest.len(), self.len()) {
-                CHUNK => self.spares.take(),
-                capacity => BytesMut::with_capacity(capacity),
-            };
-            self.tail.extend_from_slice(rest);
+            self.tail.renew(rest.len(), self.len(), spares);
+            self.tail.fill(rest);
             self.end = self.end + rest.len() as u64;
         }
     }
@@ -222,7 +196,7 @@ impl SendBuffer {
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
             let start = self.tail_start();
-            self.chunks.push_back(Chunk { start, data: freeze(&mut self.tail) });
+            self.chunks.push_back(Chunk { start, data: self.tail.freeze() });
         }
     }
 

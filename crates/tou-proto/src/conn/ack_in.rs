@@ -120,10 +120,7 @@ impl Connection {
     fn on_acked(&mut self, now: Instant, ack: StreamPos) {
         let before = self.send.start();
         self.snd.una = ack;
-        self.send.release_to(ack.min(self.send.end()));
-        if self.send.has_spares() && self.is_send_memory_short() {
-            self.send.drop_spares();
-        }
+        self.send.release_to(ack.min(self.send.end()), &mut self.spares);
         self.counters.bytes_acked += self.send.start().since(before);
         self.progress_at = now;
         if self.snd.up.is_some_and(|up| up <= ack) {

@@ -77,7 +77,7 @@ impl Connection {
         } else {
             self.recv.duplicate_part(start..start + len)
         };
-        let inserted = self.recv.insert(start, payload);
+        let inserted = self.recv.insert(start, payload, &mut self.spares);
         if inserted.out_of_order > 0 {
             self.shed_out_of_order();
         }
@@ -109,7 +109,7 @@ impl Connection {
         if self.owner == Owner::Held {
             self.interest.on_data();
         } else {
-            while let Some(chunk) = self.recv.read_chunk(usize::MAX) {
+            while let Some(chunk) = self.recv.read_chunk(usize::MAX, &mut self.spares) {
                 self.on_user_read(now, chunk.len() as u64);
             }
         }

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::buffer::{RecvAutotune, RecvBuffer, SendBuffer};
+use crate::buffer::{RecvAutotune, RecvBuffer, SendBuffer, Spares};
 use crate::cc::{AnyController, Controller, PathFacts};
 use crate::config::{ConnectionConfig, MIN_MSS};
 use crate::id::Port;
@@ -204,6 +204,7 @@ impl Connection {
             keepalive_at: now,
             cwnd_limited_to: iss,
             free_memory: u64::MAX,
+            spares: Spares::default(),
             arrival_share: u64::MAX,
             error: None,
             counters: ConnectionCounters::default(),
@@ -275,7 +276,7 @@ impl Connection {
         let mut payload = seg.payload;
         payload.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         if !payload.is_empty() {
-            self.recv.insert(self.rcv.nxt, payload);
+            self.recv.insert(self.rcv.nxt, payload, &mut self.spares);
         }
     }
 

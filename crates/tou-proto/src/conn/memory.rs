@@ -15,7 +15,9 @@
 //! most a quarter, and the unused part of the allocation where small pieces are
 //! gathered, which is no larger than what is held.
 
-use crate::buffer::ReassemblyLimits;
+use core::mem;
+
+use crate::buffer::{ReassemblyLimits, Spares};
 use crate::config::{ConnectionConfig, ConnectionConfigBuilder, MEMORY_RESERVE, MIN_BUFFER};
 
 use super::Connection;
@@ -58,6 +60,11 @@ impl Connection {
     /// This much memory is free, for all connections together.
     pub(crate) fn set_free_memory(&mut self, bytes: u64) {
         self.free_memory = bytes;
+    }
+
+    /// Lends the connection `spares` for its next call, or takes them back after it.
+    pub(crate) fn swap_spares(&mut self, spares: &mut Spares) {
+        mem::swap(&mut self.spares, spares);
     }
 
     /// As [`set_free_memory`](Self::set_free_memory), for a connection that has not

@@ -44,7 +44,7 @@ mod window;
 
 use alloc::sync::Arc;
 
-use crate::buffer::{RecvAutotune, RecvBuffer, SendBuffer};
+use crate::buffer::{RecvAutotune, RecvBuffer, SendBuffer, Spares};
 use crate::cc::AnyController;
 use crate::config::ConnectionConfig;
 use crate::error::ConnectionError;
@@ -135,6 +135,8 @@ pub struct Connection {
     cwnd_limited_to: StreamPos,
     /// Memory that is free for all connections of the endpoint together.
     free_memory: u64,
+    /// What released memory it keeps for the next to need some: lent for a call.
+    spares: Spares,
     /// The part of the room for arrivals that is this connection's.
     arrival_share: u64,
     error: Option<ConnectionError>,

@@ -123,7 +123,7 @@ impl Connection {
     /// ever will.
     pub fn write(&mut self, now: Instant, data: &[u8]) -> Result<usize, WriteError> {
         self.check_writable()?;
-        let written = self.send.write(data, self.send_limit());
+        let written = self.send.write(data, self.send_limit(), &mut self.spares);
         self.after_write(now, written, data.len() - written)
     }
 
@@ -133,7 +133,7 @@ impl Connection {
     /// As [`write`](Self::write).
     pub fn write_bytes(&mut self, now: Instant, data: &mut Bytes) -> Result<usize, WriteError> {
         self.check_writable()?;
-        let written = self.send.write_bytes(data, self.send_limit());
+        let written = self.send.write_bytes(data, self.send_limit(), &mut self.spares);
         self.after_write(now, written, data.len())
     }
 
@@ -211,7 +211,8 @@ impl Connection {
     /// [`ReadError::Closed`] when the connection failed and everything received
     /// was read.
     pub fn read(&mut self, now: Instant, out: &mut [u8]) -> Result<usize, ReadError> {
-        let read = if self.is_deliverable() { self.recv.read(out) } else { 0 };
+        let is_deliverable = self.is_deliverable();
+        let read = if is_deliverable { self.recv.read(out, &mut self.spares) } else { 0 };
         if read > 0 {
             self.after_read(now, read);
             return Ok(read);
@@ -228,8 +229,9 @@ impl Connection {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_chunk(&mut self, now: Instant, max: usize) -> Result<Option<Bytes>, ReadError> {
-        let chunk = if self.is_deliverable() { self.recv.read_chunk(max) } else { None };
-        match chunk {
+        let is_deliverable = self.is_deliverable();
+        let chunk = is_deliverable.then(|| self.recv.read_chunk(max, &mut self.spares));
+        match chunk.flatten() {
             Some(chunk) => {
                 self.after_read(now, chunk.len());
                 Ok(Some(chunk))

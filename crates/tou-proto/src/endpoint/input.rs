@@ -148,10 +148,10 @@ impl Endpoint {
     /// copied anyway.
     fn input_connection(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) -> u64 {
         let Some(entry) = self.slots.get_mut(slot) else { return 0 };
-        entry.conn.set_free_memory(self.memory.free());
         entry.conn.set_arrival_share(self.arrivals.share(now));
         let before = entry.conn.unread();
-        match entry.conn.handle_part(now, &seg.header, seg.payload()) {
+        let take_in = |conn: &mut Connection| conn.handle_part(now, &seg.header, seg.payload());
+        match self.memory.lend(&mut entry.conn, take_in) {
             Disposition::Done => entry.conn.unread().saturating_sub(before),
             Disposition::Reset => {
                 self.reply_reset(now, seg);

@@ -105,6 +105,9 @@ impl Endpoint {
         let Some(mut entry) = self.slots.remove(slot) else { return };
         self.deadlines.set(slot, Instant::NEVER);
         self.memory.recharge(&mut entry.charged, 0);
+        if self.slots.len() == 0 {
+            self.memory.drop_spares();
+        }
         self.events.forget(entry.is_announced, &self.slots);
         if entry.is_keyed
             && let Some(path) = self.paths.get(entry.peer)

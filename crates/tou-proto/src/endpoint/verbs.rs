@@ -455,8 +455,7 @@ impl Endpoint {
     ) -> Result<usize, WriteError> {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(WriteError::UnknownConnection)?;
-        slot.conn.set_free_memory(self.memory.free());
-        let written = verb(&mut slot.conn, now)?;
+        let written = self.memory.lend(&mut slot.conn, |conn| verb(conn, now))?;
         self.memory.recharge(&mut slot.charged, slot.conn.charge());
         if !slot.is_ready {
             self.stand_in_line(id);
@@ -478,9 +477,8 @@ impl Endpoint {
     ) -> Result<T, ReadError> {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(ReadError::UnknownConnection)?;
-        slot.conn.set_free_memory(self.memory.free());
         slot.conn.set_arrival_share(self.arrivals.share(now));
-        let result = verb(&mut slot.conn, now);
+        let result = self.memory.lend(&mut slot.conn, |conn| verb(conn, now));
         if slot.conn.is_ack_due() && !slot.is_ready {
             self.settle(now, id.slot);
         } else if result.is_ok() {

@@ -321,6 +321,11 @@ impl Honest {
         panic!("an honest peer is not let in");
     }
 
+    /// The victim's end of it.
+    pub(crate) fn server(&self) -> ConnId {
+        self.server
+    }
+
     /// Moves `len` octets in each direction, and compares them.
     pub(crate) fn exchange(&mut self, victim: &mut Victim, len: usize) {
         let data: Vec<u8> = (0..len).map(|index| (index % 251).to_le_bytes()[0]).collect();

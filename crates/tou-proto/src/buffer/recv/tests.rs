@@ -1,5 +1,6 @@
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
 
@@ -21,11 +22,47 @@ fn fill(byte: u8, len: usize) -> Bytes {
     Bytes::from(vec![byte; len])
 }
 
-impl RecvBuffer {
+/// A buffer and the store that is lent to it.
+struct Lent {
+    buffer: RecvBuffer,
+    spares: Spares,
+}
+
+impl Lent {
+    fn new(limits: ReassemblyLimits) -> Self {
+        Self { buffer: RecvBuffer::new(BASE, limits), spares: Spares::new() }
+    }
+
+    fn insert(&mut self, at: StreamPos, data: Payload<'_>) -> Inserted {
+        self.buffer.insert(at, data, &mut self.spares)
+    }
+
     /// Inserts something that is no part of anything else.
     #[expect(clippy::needless_pass_by_value, reason = "it is made for that")]
     fn put(&mut self, at: StreamPos, data: Bytes) -> Inserted {
         self.insert(at, (&data).into())
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> usize {
+        self.buffer.read(out, &mut self.spares)
+    }
+
+    fn read_chunk(&mut self, max: usize) -> Option<Bytes> {
+        self.buffer.read_chunk(max, &mut self.spares)
+    }
+}
+
+impl Deref for Lent {
+    type Target = RecvBuffer;
+
+    fn deref(&self) -> &RecvBuffer {
+        &self.buffer
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut RecvBuffer {
+        &mut self.buffer
     }
 }
 
@@ -33,8 +70,8 @@ fn ranges(ranges: usize) -> ReassemblyLimits {
     ReassemblyLimits { ranges, bytes: u64::MAX }
 }
 
-fn buffer() -> RecvBuffer {
-    RecvBuffer::new(BASE, ranges(100))
+fn buffer() -> Lent {
+    Lent::new(ranges(100))
 }
 
 #[derive(Clone, Debug)]
@@ -151,7 +188,7 @@ impl Model {
     }
 }
 
-fn apply(buffer: &mut RecvBuffer, model: &mut Model, op: &Op, round: usize, max_ranges: usize) {
+fn apply(buffer: &mut Lent, model: &mut Model, op: &Op, round: usize, max_ranges: usize) {
     match *op {
         Op::Insert { shift, len } => {
             let start = model.next.saturating_add_signed(isize::from(shift));
@@ -199,7 +236,7 @@ fn apply(buffer: &mut RecvBuffer, model: &mut Model, op: &Op, round: usize, max_
 }
 
 fn check(ops: &[Op], max_ranges: usize) -> bool {
-    let mut buffer = RecvBuffer::new(BASE, ranges(max_ranges));
+    let mut buffer = Lent::new(ranges(max_ranges));
     let mut model = Model::default();
     for (round, op) in ops.iter().enumerate() {
         apply(&mut buffer, &mut model, op, round, max_ranges);
@@ -271,9 +308,9 @@ fn a_small_chunk_that_is_read_does_not_keep_the_tail_alive() {
     let mut buffer = buffer();
     buffer.put(BASE, fill(1, 100));
     buffer.put(at(100), fill(2, 400));
-    let tail = buffer.tail.as_ptr();
+    let tail = buffer.tail.octets().as_ptr();
     assert_ne!(buffer.read_chunk(50).unwrap().as_ptr(), tail);
-    assert_eq!(buffer.tail.as_ptr(), tail.wrapping_add(50));
+    assert_eq!(buffer.tail.octets().as_ptr(), tail.wrapping_add(50));
 }
 
 #[test]
@@ -315,7 +352,7 @@ fn part_of_a_hole_filled_is_told() {
 
 #[test]
 fn in_order_data_is_taken_whatever_waits() {
-    let mut buffer = RecvBuffer::new(BASE, ranges(1));
+    let mut buffer = Lent::new(ranges(1));
     buffer.put(at(100), fill(1, 10));
     let inserted = buffer.put(at(200), fill(1, 10));
     assert_eq!((inserted.out_of_order, inserted.evicted), (10, 10));
@@ -352,7 +389,7 @@ fn what_fills_a_gap_keeps_nothing_else_alive() {
 
 #[test]
 fn bytes_out_of_order_have_a_bound() {
-    let mut buffer = RecvBuffer::new(BASE, ReassemblyLimits { ranges: 9, bytes: 2_000 });
+    let mut buffer = Lent::new(ReassemblyLimits { ranges: 9, bytes: 2_000 });
     assert_eq!(buffer.put(at(5_000), fill(1, 1_500)).evicted, 0);
     assert_eq!(buffer.put(at(1_000), fill(1, 1_500)).evicted, 1_500);
     assert_eq!(buffer.sack_ranges(4)[..], [span(1_000, 2_500)]);
@@ -361,7 +398,7 @@ fn bytes_out_of_order_have_a_bound() {
 
 #[test]
 fn no_ranges_means_in_order_only() {
-    let mut buffer = RecvBuffer::new(BASE, ranges(0));
+    let mut buffer = Lent::new(ranges(0));
     assert_eq!(buffer.put(at(1), fill(1, 10)).evicted, 10);
     assert!(buffer.is_contiguous());
     assert_eq!(buffer.put(BASE, fill(1, 10)).advanced, 10);
@@ -466,4 +503,17 @@ fn what_was_gathered_stands_between_payloads_of_a_batch() {
     drop(payloads);
     assert!(batch.is_unique());
     assert_eq!((buffer.unread(), buffer.spans), (2_894, 2_894));
+}
+
+#[test]
+fn a_tail_that_was_read_serves_the_next_in_need() {
+    let mut buffer = buffer();
+    buffer.put(BASE, fill(1, 64));
+    let place = buffer.tail.octets().as_ptr();
+    assert_eq!(buffer.read(&mut [0; 8]), 8);
+    assert_eq!(buffer.spares.memory(), 0);
+    assert_eq!(buffer.read(&mut [0; 99]), 56);
+    assert_eq!((buffer.memory(), buffer.spares.memory()), (0, MIN_TAIL as u64));
+    buffer.put(at(64), fill(1, 64));
+    assert_eq!((buffer.tail.octets().as_ptr(), buffer.spares.memory()), (place, 0));
 }

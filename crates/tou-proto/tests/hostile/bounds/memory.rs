@@ -52,6 +52,20 @@ fn users_who_do_not_read() {
 }
 
 #[test]
+fn what_is_at_hand_goes_with_the_last_connection() {
+    let mut victim = Victim::new(EndpointConfig::builder(), 4);
+    victim.begin_measuring();
+    let mut honest = Honest::connect(&mut victim);
+    honest.exchange(&mut victim, 3_000_000);
+    let server = honest.server();
+    drop(honest);
+    assert!(victim.kept() > 100_000, "{}", victim.kept());
+    victim.endpoint.abort(victim.now, server).unwrap();
+    victim.drain();
+    assert!(victim.kept() < 20_000, "{}", victim.kept());
+}
+
+#[test]
 fn peers_that_leave_a_hole() {
     let mut victim = Victim::new(config(), 4);
     let mut honest = Honest::connect(&mut victim);
