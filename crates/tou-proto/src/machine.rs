@@ -70,8 +70,9 @@ impl ReceivedBatch {
     /// Where in `data` each datagram is.
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let len = self.data.len();
-        let stride = if self.stride == 0 { len.max(1) } else { self.stride };
-        let count = len.div_ceil(stride).max(1);
+        let is_single = self.stride == 0 || self.stride >= len;
+        let (stride, count) =
+            if is_single { (len, 1) } else { (self.stride, len.div_ceil(self.stride)) };
         (0..count).map(move |index| {
             let start = (index * stride).min(len);
             start..(start + stride).min(len)

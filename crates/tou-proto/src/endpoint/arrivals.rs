@@ -37,6 +37,8 @@ pub(super) struct Arrivals {
     now: u32,
     /// And in the one before.
     before: u32,
+    /// What any one connection may fill of the room, as these numbers have it.
+    share: u64,
 }
 
 /// What one connection has received.
@@ -49,7 +51,9 @@ pub(super) struct Received {
 
 impl Arrivals {
     pub(super) fn new(room: Option<u64>) -> Self {
-        Self { room, epoch: 0, now: 0, before: 0 }
+        let mut arrivals = Self { room, epoch: 0, now: 0, before: 0, share: u64::MAX };
+        arrivals.divide();
+        arrivals
     }
 
     /// The connection whose account is `received` received `octets` of data.
@@ -64,21 +68,17 @@ impl Arrivals {
         let was_substantial = received.octets >= SUBSTANTIAL;
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
         received.octets = received.octets.saturating_add(octets);
-        self.now += u32::from(!was_substantial && received.octets >= SUBSTANTIAL);
+        if !was_substantial && received.octets >= SUBSTANTIAL {
+            self.now += 1;
+            self.divide();
+        }
     }
 
     /// How much of the room any one connection may fill: `u64::MAX` if there is room
     /// for anything.
     pub(super) fn share(&mut self, now: Instant) -> u64 {
-        let Some(room) = self.room else { return u64::MAX };
         self.roll(now);
-        let least = LEAST.min(room / 2);
-        if self.before == 0 {
-            // Nobody knows yet how many there will be: many may begin at once.
-            return least;
-        }
-        let connections = self.now.max(self.before);
-        (room / u64::from(connections)).max(least)
+        self.share
     }
 
     /// Begins a new epoch, if it is time.
@@ -89,7 +89,22 @@ impl Arrivals {
             self.before = if is_next { self.now } else { 0 };
             self.now = 0;
             self.epoch = epoch;
+            self.divide();
         }
+    }
+
+    /// Divides the room among those who receive.
+    #[cold]
+    fn divide(&mut self) {
+        let Some(room) = self.room else { return };
+        let least = LEAST.min(room / 2);
+        self.share = if self.before == 0 {
+            // Nobody knows yet how many there will be: many may begin at once.
+            least
+        } else {
+            let connections = self.now.max(self.before);
+            (room / u64::from(connections)).max(least)
+        };
     }
 }
 

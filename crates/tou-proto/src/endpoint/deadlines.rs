@@ -24,10 +24,12 @@ const NOWHERE: u32 = u32::MAX;
 impl Deadlines {
     /// `slot` now waits for `deadline`, which may be never. What moves away is left in
     /// its place.
+    #[inline]
     pub(super) fn update(&mut self, slot: u32, deadline: Instant) {
-        let queued = self.place(slot).map_or(Instant::NEVER, |(_, queued)| queued);
-        if deadline < queued {
-            self.set(slot, deadline);
+        match self.place(slot) {
+            Some((place, queued)) if deadline < queued => self.advance(place, deadline),
+            Some(_) => {}
+            None => self.set(slot, deadline),
         }
     }
 
@@ -35,31 +37,41 @@ impl Deadlines {
     pub(super) fn set(&mut self, slot: u32, deadline: Instant) {
         match self.place(slot) {
             None if deadline == Instant::NEVER => {}
-            None => {
-                let index = slot as usize;
-                if index >= self.places.len() {
-                    self.places.resize(index + 1, NOWHERE);
-                }
-                self.heap.push((deadline, slot));
-                self.rise(self.heap.len() - 1);
-            }
-            Some((place, _)) if deadline == Instant::NEVER => {
-                self.heap.swap_remove(place);
-                self.places[slot as usize] = NOWHERE;
-                if place < self.heap.len() {
-                    self.rise(place);
-                    self.sink(place);
-                }
-            }
-            Some((place, queued)) => {
+            None => self.push(slot, deadline),
+            Some((place, _)) if deadline == Instant::NEVER => self.remove(slot, place),
+            Some((place, queued)) if deadline < queued => self.advance(place, deadline),
+            Some((place, _)) => {
                 self.heap[place].0 = deadline;
-                if deadline < queued {
-                    self.rise(place);
-                } else {
-                    self.sink(place);
-                }
+                self.sink(place);
             }
         }
+    }
+
+    fn push(&mut self, slot: u32, deadline: Instant) {
+        let index = slot as usize;
+        if index >= self.places.len() {
+            self.places.resize(index + 1, NOWHERE);
+        }
+        let last = self.heap.len();
+        self.heap.push((deadline, slot));
+        self.note(last);
+        self.rise(last);
+    }
+
+    fn remove(&mut self, slot: u32, place: usize) {
+        self.heap.swap_remove(place);
+        self.places[slot as usize] = NOWHERE;
+        if place < self.heap.len() {
+            self.note(place);
+            self.rise(place);
+            self.sink(place);
+        }
+    }
+
+    /// What is at `place` waits for `deadline` now, which is earlier.
+    fn advance(&mut self, place: usize, deadline: Instant) {
+        self.heap[place].0 = deadline;
+        self.rise(place);
     }
 
     /// The earliest, and whose it is.
@@ -87,7 +99,6 @@ impl Deadlines {
             self.swap(parent, place);
             place = parent;
         }
-        self.note(place);
     }
 
     /// Moves what is at `place` down to where it belongs.

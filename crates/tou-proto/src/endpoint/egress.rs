@@ -34,6 +34,11 @@ impl Endpoint {
         self.ready.push_back(id);
     }
 
+    /// Whether there may be a next batch: the question that is asked most often.
+    pub(super) fn may_have_output(&self) -> bool {
+        !self.ready.is_empty() || self.has_replies()
+    }
+
     /// Fills `buf` with the next batch.
     pub(super) fn next_batch(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
         if self.has_replies()

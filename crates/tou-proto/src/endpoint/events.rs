@@ -56,7 +56,12 @@ impl Events {
     }
 
     /// The next event.
+    #[inline]
     pub(super) fn pop(&mut self, slots: &mut Slots) -> Option<Event> {
+        if self.queue.is_empty() { None } else { self.pop_first(slots) }
+    }
+
+    fn pop_first(&mut self, slots: &mut Slots) -> Option<Event> {
         loop {
             let id = match *self.queue.front()? {
                 Subject::Connection(id) => id,

@@ -12,7 +12,7 @@ use crate::id::{ConnId, PeerId, Port};
 use crate::machine::{PathError, PathErrorKind, ReceivedBatch};
 use crate::seq::SeqNumber;
 use crate::time::Instant;
-use crate::wire::{ParseError, SegmentHeader};
+use crate::wire::{ParseError, ParsedHeader, SegmentHeader};
 
 use super::Endpoint;
 use super::demux::{InnerTuple, Key, Target};
@@ -25,7 +25,7 @@ use super::{Remote, carrier_header, default_mss, is_peer_address, is_unicast};
 /// A segment on its way to whom it is for.
 pub(super) struct Incoming<'a> {
     pub(super) batch: &'a ReceivedBatch,
-    pub(super) header: SegmentHeader,
+    pub(super) header: &'a SegmentHeader,
     /// Octets of header and data.
     pub(super) len: usize,
     pub(super) data: Range<usize>,
@@ -57,19 +57,29 @@ impl Endpoint {
         let mut current: Option<Run> = None;
         for range in batch.ranges() {
             self.counters.datagrams_received += 1;
-            let Some(seg) = self.parse(batch, range) else { continue };
-            let ports = (seg.header.src_port, seg.header.dst_port);
-            if let Some(run) = current.as_mut().filter(|run| run.ports == ports) {
+            let Some(datagram) = batch.data.get(range.clone()) else { continue };
+            let parsed = SegmentHeader::parse(datagram, self.config.fields.checksum);
+            let ParsedHeader { header, data_offset, options_malformed } = match &parsed {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    self.on_malformed(*error);
+                    continue;
+                }
+            };
+            self.counters.malformed_options += u64::from(*options_malformed);
+            let data = range.start + data_offset..range.end;
+            let seg = Incoming { batch, header, len: datagram.len(), data };
+            let ports = (header.src_port, header.dst_port);
+            if current.is_none_or(|run| run.ports != ports) {
+                if let Some(run) = current {
+                    self.end_of_run(now, run.slot, batch, run.kept);
+                }
+                let slot = self.find_connection(now, &seg);
+                current = slot.map(|slot| Run { ports, slot, kept: 0 });
+            }
+            if let Some(run) = &mut current {
+                self.last_receiver = run.slot;
                 run.kept += self.input_connection(now, run.slot, &seg);
-                continue;
-            }
-            if let Some(run) = current.take() {
-                self.end_of_run(now, run.slot, batch, run.kept);
-            }
-            if let Some(slot) = self.find_connection(now, &seg) {
-                self.last_receiver = slot;
-                let kept = self.input_connection(now, slot, &seg);
-                current = Some(Run { ports, slot, kept });
             }
         }
         if let Some(run) = current {
@@ -83,7 +93,7 @@ impl Endpoint {
             return Some(self.last_receiver);
         }
         let peer = self.paths.find(seg.batch.peer);
-        match peer.and_then(|peer| self.demux.find(&key(peer, &seg.header))) {
+        match peer.and_then(|peer| self.demux.find(&key(peer, seg.header))) {
             Some(Target::Connection(slot)) => Some(slot),
             target => self.find_no_connection(now, target, seg),
         }
@@ -124,23 +134,12 @@ impl Endpoint {
             && self.paths.get(entry.peer).is_some_and(|path| path.addr == seg.batch.peer)
     }
 
-    fn parse<'a>(&mut self, batch: &'a ReceivedBatch, range: Range<usize>) -> Option<Incoming<'a>> {
-        let datagram = batch.data.get(range.clone())?;
-        match SegmentHeader::parse(datagram, self.config.fields.checksum) {
-            Ok(parsed) => {
-                self.counters.malformed_options += u64::from(parsed.options_malformed);
-                let len = range.len();
-                let data = range.start + parsed.data_offset..range.end;
-                Some(Incoming { batch, header: parsed.header, len, data })
-            }
-            Err(ParseError::BadChecksum) => {
-                self.counters.bad_checksums += 1;
-                None
-            }
-            Err(_) => {
-                self.counters.malformed_segments += 1;
-                None
-            }
+    /// A datagram that is no segment is counted.
+    #[cold]
+    fn on_malformed(&mut self, error: ParseError) {
+        match error {
+            ParseError::BadChecksum => self.counters.bad_checksums += 1,
+            _ => self.counters.malformed_segments += 1,
         }
     }
 
@@ -150,7 +149,7 @@ impl Endpoint {
         let Some(entry) = self.slots.get_mut(slot) else { return 0 };
         entry.conn.set_arrival_share(self.arrivals.share(now));
         let before = entry.conn.unread();
-        let take_in = |conn: &mut Connection| conn.handle_part(now, &seg.header, seg.payload());
+        let take_in = |conn: &mut Connection| conn.handle_part(now, seg.header, seg.payload());
         match self.memory.lend(&mut entry.conn, take_in) {
             Disposition::Done => entry.conn.unread().saturating_sub(before),
             Disposition::Reset => {
@@ -179,7 +178,7 @@ impl Endpoint {
     }
 
     fn input_time_wait(&mut self, now: Instant, slot: u32, seg: &Incoming<'_>) {
-        match self.time_waits.judge(now, slot, &seg.header, seg.data.len()) {
+        match self.time_waits.judge(now, slot, seg.header, seg.data.len()) {
             Verdict::Ignore => {}
             Verdict::Answer(header) => self.strays.push_owed(stray_reply(seg, header)),
             Verdict::Reopen(above) => self.reopen(now, slot, seg, above),
@@ -217,7 +216,7 @@ impl Endpoint {
     }
 
     pub(super) fn reply_reset(&mut self, now: Instant, seg: &Incoming<'_>) {
-        if let Some(header) = reset_for(&seg.header, seg.data.len())
+        if let Some(header) = reset_for(seg.header, seg.data.len())
             && self.reply(now, seg, header)
         {
             self.counters.resets_sent += 1;

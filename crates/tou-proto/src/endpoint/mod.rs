@@ -269,9 +269,10 @@ impl DatagramMachine for Endpoint {
         self.input_path_error(now, error);
     }
 
+    #[inline]
     fn poll_transmit(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
         let now = self.advance(now);
-        self.next_batch(now, buf)
+        if self.may_have_output() { self.next_batch(now, buf) } else { None }
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {

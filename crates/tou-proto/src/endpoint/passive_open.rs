@@ -98,9 +98,9 @@ impl Endpoint {
         let iss = begin_above(isn, above);
         let Some(listener) = self.listeners.get_mut(listener_id) else { return };
         listener.on_begun();
-        let syn = SynFacts::new(&listener.config, &seg.header, default_mss(ip));
+        let syn = SynFacts::new(&listener.config, seg.header, default_mss(ip));
         let peer = self.paths.join(addr, seg.batch.local_ip);
-        let key = key(peer, &seg.header);
+        let key = key(peer, seg.header);
         let mut entry = HalfOpen::new(now, key, listener_id, (iss, syn), seg.len);
         entry.set_deadline(now, &listener.config);
         let slot = self.syn_cache.insert(entry);
@@ -119,7 +119,7 @@ impl Endpoint {
         let config = &self.listeners.get(listener_id)?.config;
         let len = seg.data.len();
         let judge = |entry: &mut HalfOpen| {
-            let verdict = entry.judge(now, &seg.header, len, &terms);
+            let verdict = entry.judge(now, seg.header, len, &terms);
             if verdict == Verdict::SynAck {
                 entry.resend();
                 // The timer runs from the last transmission (RFC 6298 (5.1)).
@@ -197,7 +197,7 @@ impl Endpoint {
         let ip = seg.batch.peer.ip();
         let (peer_port, local_port) = (seg.header.src_port, seg.header.dst_port);
         let Some(listener) = self.listeners.get(listener_id) else { return };
-        let syn = SynFacts::new(&listener.config, &seg.header, default_mss(ip));
+        let syn = SynFacts::new(&listener.config, seg.header, default_mss(ip));
         let syn = cookie::keep(&syn);
         let announces_mss = half_open::has_room_for_mss(&syn, seg.len);
         let Some(terms) = self.terms(listener_id, ip) else { return };
@@ -226,7 +226,7 @@ impl Endpoint {
         seg: &Incoming<'_>,
     ) -> Option<u32> {
         let addr = seg.batch.peer;
-        let header = &seg.header;
+        let header = seg.header;
         let names = names(addr.ip(), header.src_port, header.dst_port);
         let (irs, iss) = (header.seq.plus(u32::MAX), header.ack.plus(u32::MAX));
         let timestamps = header.options.timestamps;

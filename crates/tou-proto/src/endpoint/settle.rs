@@ -6,36 +6,24 @@ use crate::time::Instant;
 
 use super::Endpoint;
 use super::demux::Target;
-use super::slots::Slot;
 
 impl Endpoint {
     /// Brings everything the endpoint keeps about the connection in `slot` in
     /// step with it.
     pub(super) fn settle(&mut self, now: Instant, slot: u32) {
-        let Some(entry) = self.keep_in_step(now, slot) else { return };
-        if !entry.is_ready && entry.conn.wants_transmit(now) {
-            let id = entry.id(slot);
-            self.stand_in_line(id);
-        }
+        self.settle_sender(now, slot, true);
     }
 
-    /// The same for a connection which was just asked for what it has to send, and
-    /// is not in the line.
-    pub(super) fn settle_sender(&mut self, now: Instant, slot: u32, may_have_more: bool) {
-        let Some(entry) = self.keep_in_step(now, slot) else { return };
-        if may_have_more && entry.conn.wants_transmit(now) {
-            let id = entry.id(slot);
-            self.stand_in_line(id);
-        }
-    }
-
-    /// All but the line. `None` if the connection is over and held by nobody: it is
-    /// no more.
-    fn keep_in_step(&mut self, now: Instant, slot: u32) -> Option<&mut Slot> {
-        if self.slots.get(slot)?.has_new_standing() {
+    /// The same. If the connection was just asked for what it has to send, it is known
+    /// whether it `may_send` more.
+    pub(super) fn settle_sender(&mut self, now: Instant, slot: u32, may_send: bool) {
+        let Some(mut entry) = self.slots.get_mut(slot) else { return };
+        if entry.has_new_standing() {
             self.settle_standing(now, slot);
+            // If it is over, and held by nobody, it is no more.
+            let Some(left) = self.slots.get_mut(slot) else { return };
+            entry = left;
         }
-        let entry = self.slots.get_mut(slot)?;
         if entry.has_news() {
             entry.is_announced = true;
             self.events.announce(entry.id(slot));
@@ -46,7 +34,10 @@ impl Endpoint {
         }
         entry.deadline = entry.conn.deadline(now);
         self.deadlines.update(slot, entry.deadline);
-        Some(entry)
+        if may_send && !entry.is_ready && entry.conn.wants_transmit(now) {
+            let id = entry.id(slot);
+            self.stand_in_line(id);
+        }
     }
 
     /// Notes the deadline of the connection that was last written to.
