@@ -93,7 +93,7 @@ impl SegmentHeader {
         let port = |octets| Port::new(u16::from_be_bytes(octets)).ok_or(ParseError::PortZero);
         let (src_port, dst_port) = (port([sp0, sp1])?, port([dp0, dp1])?);
 
-        let mut header = Self {
+        let header = |options| Self {
             src_port,
             dst_port,
             seq: SeqNumber::new(u32::from_be_bytes([s0, s1, s2, s3])),
@@ -101,8 +101,13 @@ impl SegmentHeader {
             flags: SegmentFlags::from_bits(flags),
             window: u16::from_be_bytes([w0, w1]),
             urgent: u16::from_be_bytes([u0, u1]),
-            options: SegmentOptions::default(),
+            options,
         };
+        if let Some(timestamps) = SegmentOptions::read_timestamps(options) {
+            let header = header(timestamps);
+            return Ok(ParsedHeader { header, data_offset, options_malformed: false });
+        }
+        let mut header = header(SegmentOptions::default());
         let options_malformed = header.options.read(options);
         Ok(ParsedHeader { header, data_offset, options_malformed })
     }
@@ -120,6 +125,7 @@ impl SegmentHeader {
     ///
     /// `segment` being at least that long is the caller's duty. A shorter one
     /// is left untouched and 0 returned.
+    #[inline]
     pub fn emit(&self, checksum: Checksum, segment: &mut [u8]) -> usize {
         let len = self.encoded_len();
         let Some((fixed, options)) =

@@ -53,6 +53,12 @@ impl Timestamps {
             tsecr: u32::from_be_bytes([e0, e1, e2, e3]),
         }
     }
+
+    const fn to_wire(self) -> [u8; 8] {
+        let [v0, v1, v2, v3] = self.tsval.to_be_bytes();
+        let [e0, e1, e2, e3] = self.tsecr.to_be_bytes();
+        [v0, v1, v2, v3, e0, e1, e2, e3]
+    }
 }
 
 /// One block of the SACK option (RFC 2018 §3): the octets from `left` up to,
@@ -241,25 +247,21 @@ impl SegmentOptions {
         [mss, timestamps_and_permission, window_scale, user_timeout].into_iter().sum()
     }
 
-    /// Reads the option list `list`, the octets between the fixed header and
-    /// the data, into these options, which are the default ones. True if a
-    /// malformed option cut the list short.
+    /// The options of what nearly every segment of a connection with timestamps
+    /// carries: these, aligned, and nothing else.
     #[inline]
-    pub(super) fn read(&mut self, list: &[u8]) -> bool {
-        // What nearly every segment of a connection with timestamps carries.
-        if let Ok(&[n0, n1, kind, len, ref stamps @ ..]) = <&[u8; 12]>::try_from(list)
-            && [n0, n1, kind, len] == ALIGNED_TIMESTAMPS
-        {
-            self.timestamps = Some(Timestamps::from_wire(*stamps));
-            return false;
-        }
-        self.read_each(list)
+    pub(super) fn read_timestamps(list: &[u8]) -> Option<Self> {
+        let &[n0, n1, kind, len, ref stamps @ ..] = <&[u8; 12]>::try_from(list).ok()?;
+        ([n0, n1, kind, len] == ALIGNED_TIMESTAMPS)
+            .then(|| Self { timestamps: Some(Timestamps::from_wire(*stamps)), ..Self::default() })
     }
 
-    /// Reads any option list, one option after the other, on whatever octet
-    /// each begins (RFC 9293 §3.2 MUST-64). An illegal length ends the list
-    /// (MUST-7): where the next option would begin is not known.
-    fn read_each(&mut self, mut list: &[u8]) -> bool {
+    /// Reads the option list `list`, the octets between the fixed header and
+    /// the data, into these options, which are the default ones: one option after the
+    /// other, on whatever octet each begins (RFC 9293 §3.2 MUST-64). An illegal length
+    /// ends the list (MUST-7): where the next option would begin is not known. True if a
+    /// malformed option cut the list short.
+    pub(super) fn read(&mut self, mut list: &[u8]) -> bool {
         while let [kind, after @ ..] = list {
             match *kind {
                 EOL => break,
@@ -303,18 +305,30 @@ impl SegmentOptions {
     ///
     /// SYN: MSS, SACK-permitted and timestamps in one, NOP and window scale, user
     /// timeout. Others: NOP NOP timestamps, user timeout, NOP NOP SACK.
-    pub(super) fn emit(&self, mut list: &mut [u8]) {
+    #[inline]
+    pub(super) fn emit(&self, list: &mut [u8]) {
+        // The same list that `read_timestamps` knows.
+        if let (Some(timestamps), false) = (self.timestamps, self.sack_permitted)
+            && let Ok([n0, n1, kind, len, stamps @ ..]) = <&mut [u8; 12]>::try_from(&mut *list)
+        {
+            [*n0, *n1, *kind, *len] = ALIGNED_TIMESTAMPS;
+            *stamps = timestamps.to_wire();
+        } else {
+            self.emit_each(list);
+        }
+    }
+
+    fn emit_each(&self, mut list: &mut [u8]) {
         let out = &mut list;
         if let Some(mss) = self.mss {
             let [m0, m1] = mss.to_be_bytes();
             put(out, [MSS, 4, m0, m1]);
         }
-        if let Some(Timestamps { tsval, tsecr }) = self.timestamps {
+        if let Some(timestamps) = self.timestamps {
             let [n0, n1, kind, len] = ALIGNED_TIMESTAMPS;
             let [p0, p1] = if self.sack_permitted { [SACK_PERMITTED, 2] } else { [n0, n1] };
             put(out, [p0, p1, kind, len]);
-            put(out, tsval.to_be_bytes());
-            put(out, tsecr.to_be_bytes());
+            put(out, timestamps.to_wire());
         } else if self.sack_permitted {
             put(out, [NOP, NOP, SACK_PERMITTED, 2]);
         }

@@ -142,6 +142,9 @@ fn parse(datagram: &[u8]) -> Result<ParsedHeader, ParseError> {
 fn read(list: &[u8]) -> (SegmentOptions, bool) {
     let mut options = SegmentOptions::default();
     let malformed = options.read(list);
+    if let Some(timestamps) = SegmentOptions::read_timestamps(list) {
+        assert_eq!((&timestamps, false), (&options, malformed), "the short way leads there too");
+    }
     (options, malformed)
 }
 
@@ -466,4 +469,21 @@ fn user_timeout_is_in_seconds_or_minutes_and_never_zero() {
         assert_eq!(options.user_timeout.unwrap().timeout(), None);
     }
     assert!(SegmentOptions::default().read(&[28, 3, 0, 1]), "a wrong length is malformed");
+}
+
+#[test]
+fn timestamps_alone_are_known_by_their_first_octets() {
+    let timestamps = Timestamps { tsval: 0x0102_0304, tsecr: 0x0506_0708 };
+    let mut options = SegmentOptions { timestamps: Some(timestamps), ..SegmentOptions::default() };
+    let mut list = [0; 12];
+    options.emit(&mut list);
+    assert_eq!(list, [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(SegmentOptions::read_timestamps(&list), Some(options.clone()));
+    assert_eq!(read(&list), (options.clone(), false));
+    // As long, and not the same.
+    options.sack_permitted = true;
+    options.emit(&mut list);
+    assert_eq!(list[..4], [4, 2, 8, 10]);
+    assert_eq!(SegmentOptions::read_timestamps(&list), None);
+    assert_eq!(read(&list), (options, false));
 }
