@@ -107,6 +107,8 @@ pub(crate) struct Span(u64);
 impl Span {
     pub(crate) const ZERO: Self = Self(0);
 
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
@@ -157,8 +159,7 @@ impl fmt::Debug for Span {
 /// A duration in nanoseconds, at most `u64::MAX` (584 years).
 #[must_use]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    let whole = duration.as_secs().saturating_mul(1_000_000_000);
-    whole.saturating_add(u64::from(duration.subsec_nanos()))
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Add<Duration> for Instant {

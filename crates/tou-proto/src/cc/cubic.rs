@@ -111,6 +111,7 @@ impl Cubic {
     }
 
     /// Congestion avoidance (RFC 9438 §4.2 to §4.5) for `acked` bytes.
+    #[inline(never)]
     fn avoid(&mut self, event: &AckEvent, acked: u64, waited: Span) {
         let mss = self.limits.mss();
         let window = &mut self.window;

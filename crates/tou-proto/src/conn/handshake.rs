@@ -144,8 +144,7 @@ impl Connection {
         let start = conn.snd.iss;
         let timestamps = &conn.timestamps;
         let tsval = |at| conn.negotiated.timestamps.then(|| timestamps.tsval(at));
-        let sent =
-            |now| Transmission { now, start, end: start + 1, tsval: tsval(now), app_limited: true };
+        let sent = |now| Transmission { now, start, end: start + 1, tsval: tsval(now) };
         conn.recovery.on_sent(&sent(opening.sent_at));
         if opening.resends > 0 {
             conn.recovery.on_retransmitted(&sent(opening.last_sent_at));

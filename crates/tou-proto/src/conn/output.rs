@@ -342,14 +342,11 @@ impl Connection {
         }
         self.snd.nxt = self.snd.nxt.max(range.end);
         self.snd.max = self.snd.max.max(self.snd.nxt);
-        let cwnd = self.cwnd();
-        let in_flight = self.recovery.in_flight() + range.end.since(range.start);
         let sent = Transmission {
             now,
             start: range.start,
             end: range.end,
             tsval: built.header.options.timestamps.map(|timestamps| timestamps.tsval),
-            app_limited: in_flight + self.mss() <= cwnd,
         };
         if is_new {
             self.recovery.on_sent(&sent);

@@ -25,11 +25,7 @@ impl Recovery {
     ///
     /// O(log n) and what it newly delivers or marks lost.
     pub(crate) fn on_ack(&mut self, ack: &AckInfo<'_>) -> AckOutcome {
-        let mut outcome = AckOutcome {
-            prior_in_flight: self.in_flight(),
-            prior_outstanding: self.outstanding(),
-            ..AckOutcome::default()
-        };
+        let (prior_in_flight, prior_outstanding) = (self.in_flight(), self.outstanding());
         let queue = &self.board.queue;
         let una = ack.ack.clamp(queue.start(), queue.end());
         let blocks = if self.sack && !ack.sack.is_empty() {
@@ -37,24 +33,17 @@ impl Recovery {
         } else {
             SackBlocks::default()
         };
-        let delivery = self.board.apply(
-            una,
-            &blocks,
-            DeliveryContext {
-                now: ack.now,
-                tsecr: ack.tsecr,
-                min_rtt: self.rtt.min_rtt(),
-                fack: self.rack.fack(),
-                timeout_point: match self.phase {
-                    Phase::Timeout { recover } => Some(recover),
-                    _ => None,
-                },
+        let mut delivery = Delivery::new(DeliveryContext {
+            now: ack.now,
+            tsecr: ack.tsecr,
+            min_rtt: self.rtt.min_rtt(),
+            fack: self.rack.fack(),
+            timeout_point: match self.phase {
+                Phase::Timeout { recover } => Some(recover),
+                _ => None,
             },
-        );
-        outcome.acked = delivery.acked;
-        outcome.delivered = delivery.bytes;
-        outcome.app_limited = delivery.app_limited();
-        outcome.dsack = blocks.duplicate.is_some();
+        });
+        self.board.apply(una, &blocks, &mut delivery);
 
         if delivery.acked > 0 {
             // RFC 6298 (5.3).
@@ -64,30 +53,46 @@ impl Recovery {
             // RFC 8985 §7.2.
             self.tlp.arm(ack.now);
         }
-        let sample = self.measure(ack, &delivery, outcome.prior_outstanding);
-        outcome.rtt_sample = sample.map(Duration::from);
+        let rtt_sample = self.measure(ack, &delivery, prior_outstanding);
         self.rack.on_delivery(ack.now, &delivery);
-        outcome.probe_repaired_loss = self.tlp.on_ack(&ProbeAck {
+        let probe_repaired_loss = self.tlp.on_ack(&ProbeAck {
             ack: una,
             dsack: blocks.duplicate.clone(),
             bare_duplicate: ack.duplicate && ack.sack.is_empty(),
         });
-        let spurious = self.judge_reduction(ack, &delivery, &blocks);
-        self.end_episode(spurious, &mut outcome);
-        let showed_loss = if self.sack {
-            self.look_for_loss(ack.now, spurious.is_some(), &outcome) | delivery.reneged
+        let spurious = if self.undo.is_settled() {
+            None
         } else {
-            self.count_duplicate(ack, &mut outcome)
+            self.judge_reduction(ack, &delivery, &blocks)
         };
-        outcome.loss_found = showed_loss && self.phase.is_open();
-        outcome.probe_repaired_loss &= !outcome.loss_found;
-        if outcome.probe_repaired_loss {
+        let recovery_ended = self.end_episode(spurious.is_some());
+        let dsack = blocks.duplicate.is_some();
+        let showed_loss = if self.sack {
+            self.look_for_loss(ack.now, dsack, recovery_ended, spurious.is_some())
+                | delivery.reneged
+        } else {
+            self.count_duplicate(ack, &mut delivery)
+        };
+        let loss_found = showed_loss && self.phase.is_open();
+        let probe_repaired_loss = probe_repaired_loss && !loss_found;
+        if probe_repaired_loss {
             self.on_other_reduction();
         }
-        outcome.in_flight = self.in_flight();
-        self.last_delivered = outcome.delivered;
+        self.last_delivered = delivery.bytes;
         self.last_showed_loss = showed_loss;
-        outcome
+        AckOutcome {
+            acked: delivery.acked,
+            delivered: delivery.bytes,
+            rtt_sample: rtt_sample.map(Duration::from),
+            prior_in_flight,
+            in_flight: self.in_flight(),
+            prior_outstanding,
+            loss_found,
+            probe_repaired_loss,
+            recovery_ended,
+            spurious: spurious.is_some(),
+            dsack,
+        }
     }
 
     /// Takes a round-trip sample, if there is one (RFC 6298 §2, §3).
@@ -134,15 +139,13 @@ impl Recovery {
 
     /// Whether the last reduction was a mistake. If so, what it made lost and was
     /// not sent again is believed in flight.
+    #[inline(never)]
     fn judge_reduction(
         &mut self,
         ack: &AckInfo<'_>,
         delivery: &Delivery,
         blocks: &SackBlocks,
     ) -> Option<Spurious> {
-        if self.undo.is_settled() {
-            return None;
-        }
         let spurious = self.undo.on_ack(&UndoAck {
             una: self.board.queue.start(),
             advanced: delivery.acked > 0,
@@ -183,27 +186,34 @@ impl Recovery {
     }
 
     /// Ends the episode if it was a mistake, or if all that was outstanding at its
-    /// start is acknowledged (RFC 6675 §5, RFC 6582 §3.2 step 3).
-    fn end_episode(&mut self, spurious: Option<Spurious>, outcome: &mut AckOutcome) {
-        outcome.spurious = spurious.is_some();
+    /// start is acknowledged (RFC 6675 §5, RFC 6582 §3.2 step 3). Returns whether it
+    /// ended one.
+    fn end_episode(&mut self, spurious: bool) -> bool {
         let queue = &self.board.queue;
-        let Some(recover) = self.phase.recover() else { return };
-        if queue.start() >= recover || outcome.spurious {
+        let Some(recover) = self.phase.recover() else { return false };
+        let is_over = queue.start() >= recover || spurious;
+        if is_over {
             self.phase = Phase::Open;
             self.must_retransmit = false;
             self.newreno.reset();
             self.undo.on_end(queue.end());
-            outcome.recovery_ended = true;
         }
+        is_over
     }
 
     /// RFC 8985 §6.2 steps 4 and 5.
     ///
     /// What a mistaken reduction gave back is not looked at in the same breath: the
     /// window that condemned it is the one that was too narrow.
-    fn look_for_loss(&mut self, now: Instant, spurious: bool, outcome: &AckOutcome) -> bool {
-        let queue = &mut self.board.queue;
-        self.rack.adapt_window(outcome.dsack, queue.start(), queue.end(), outcome.recovery_ended);
+    fn look_for_loss(
+        &mut self,
+        now: Instant,
+        dsack: bool,
+        recovery_ended: bool,
+        spurious: bool,
+    ) -> bool {
+        let queue = &self.board.queue;
+        self.rack.adapt_window(dsack, queue.start(), queue.end(), recovery_ended);
         if spurious {
             self.rack.cancel_timer();
             return false;
@@ -213,14 +223,15 @@ impl Recovery {
     }
 
     /// RFC 6582 §3.2, for a peer without SACK.
-    fn count_duplicate(&mut self, ack: &AckInfo<'_>, outcome: &mut AckOutcome) -> bool {
+    #[inline(never)]
+    fn count_duplicate(&mut self, ack: &AckInfo<'_>, delivery: &mut Delivery) -> bool {
         let queue = &mut self.board.queue;
         let front = queue.front().map_or(0, super::SentSegment::len);
         // At least one segment is still missing.
         let limit = queue.outstanding() - queue.lost().max(front);
-        if outcome.acked > 0 {
-            let counted = self.newreno.on_advance(outcome.acked, self.mss, limit);
-            outcome.delivered = outcome.delivered.saturating_sub(counted);
+        if delivery.acked > 0 {
+            let counted = self.newreno.on_advance(delivery.acked, self.mss, limit);
+            delivery.bytes = delivery.bytes.saturating_sub(counted);
             // Step 3: a partial acknowledgment names the next hole.
             let partial = matches!(self.phase, Phase::Fast { .. });
             if partial {
@@ -233,7 +244,7 @@ impl Recovery {
         }
         let lost = self.phase.is_open() && self.newreno.is_next_loss(self.dupthresh, queue.start());
         let in_episode = lost || matches!(self.phase, Phase::Fast { .. });
-        outcome.delivered += self.newreno.on_duplicate(self.mss, limit, in_episode);
+        delivery.bytes += self.newreno.on_duplicate(self.mss, limit, in_episode);
         if lost {
             queue.mark_lost(queue.front_number());
         }

@@ -74,8 +74,6 @@ pub(crate) struct Transmission {
     /// The timestamp value it carried, if timestamps are on: Eifel detection
     /// compares echoes with it.
     pub(crate) tsval: Option<u32>,
-    /// The congestion window was not the limit when it was sent.
-    pub(crate) app_limited: bool,
 }
 
 /// An acceptable acknowledgment (SND.UNA <= ack <= SND.NXT), in positions.
@@ -116,9 +114,6 @@ pub(crate) struct AckOutcome {
     /// FlightSize before this acknowledgment (outstanding, not cumulatively
     /// acknowledged).
     pub(crate) prior_outstanding: u64,
-    /// The delivered data had been sent while the application, not the window, was
-    /// the limit.
-    pub(crate) app_limited: bool,
     /// Loss was found outside a recovery episode: the caller reduces its congestion
     /// window, then calls [`Recovery::enter_recovery`].
     pub(crate) loss_found: bool,

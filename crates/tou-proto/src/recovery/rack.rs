@@ -83,7 +83,9 @@ impl Rack {
             // Of what one acknowledgment delivers, the latest sent gives the round trip.
             self.rtt = now.span_since(latest.0);
             // RACK_sent_after: tuples compare by time, then by position.
-            self.latest = self.latest.max(Some(latest));
+            if self.latest.is_none_or(|known| known < latest) {
+                self.latest = Some(latest);
+            }
         }
         self.fack = delivery.fack;
         self.reordering_seen |= delivery.reordered;
@@ -136,6 +138,7 @@ impl Rack {
     ///
     /// The queue lists what is in flight in the order of transmission, so this
     /// looks at the segments that it marks and at one more.
+    #[inline]
     pub(super) fn detect_loss(
         &mut self,
         now: Instant,

@@ -10,8 +10,8 @@ use crate::time::{Instant, Span};
 /// sample's share of a long flight still moves the estimate.
 const FRACTION: u32 = 12;
 
-/// Samples above this (9 days) are taken as this.
-const MAX_SAMPLE: u64 = (1 << (63 - FRACTION)) - 1;
+/// Samples above this (26 days) are taken as this.
+const MAX_SAMPLE: Span = Span::from_nanos((1 << (63 - FRACTION)) - 1);
 
 /// How long a minimum is remembered: between one and two of these.
 const MIN_RTT_HALF_WINDOW: Span = Span::from_millis(150_000);
@@ -37,10 +37,11 @@ impl RttEstimator {
     ///
     /// A sample of zero says that whoever tells the time told the same one twice. As a
     /// minimum it would stay for minutes, and RACK would wait for nothing.
+    #[inline]
     pub(super) fn add_sample(&mut self, now: Instant, rtt: Span, expected_samples: u64) {
         self.add_coarse_sample(rtt, expected_samples);
         if rtt > Span::ZERO {
-            self.min.add(now, rtt);
+            self.min.add(now, rtt.min(MAX_SAMPLE));
         }
     }
 
@@ -48,7 +49,7 @@ impl RttEstimator {
     /// timestamp clock of milliseconds measured it.
     #[inline]
     pub(super) fn add_coarse_sample(&mut self, rtt: Span, expected_samples: u64) {
-        let sample = rtt.as_nanos().min(MAX_SAMPLE) << FRACTION;
+        let sample = rtt.min(MAX_SAMPLE).as_nanos() << FRACTION;
         self.smoothed = Some(match self.smoothed {
             // RFC 6298 (2.2).
             None => Smoothed { srtt: sample, rttvar: sample / 2 },
@@ -95,12 +96,20 @@ fn towards(value: u64, target: u64, parts: u64) -> u64 {
 
 /// A minimum that forgets: the least of the present half window and of the one
 /// before it. It follows a path that became longer, as RFC 8985 §6.2 asks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct WindowedMin {
-    previous: Option<Span>,
-    current: Option<Span>,
+    /// [`Span::MAX`] while there was no sample.
+    previous: Span,
+    /// As `previous`.
+    current: Span,
     /// When the present half window began.
     since: Instant,
+}
+
+impl Default for WindowedMin {
+    fn default() -> Self {
+        Self { previous: Span::MAX, current: Span::MAX, since: Instant::ZERO }
+    }
 }
 
 impl WindowedMin {
@@ -108,18 +117,17 @@ impl WindowedMin {
         let age = now.span_since(self.since);
         if age >= MIN_RTT_HALF_WINDOW {
             // After a silence of two halves or more nothing old is left.
-            self.previous = self.current.filter(|_| age < MIN_RTT_HALF_WINDOW.saturating_mul(2));
-            self.current = None;
+            let is_next = age < MIN_RTT_HALF_WINDOW.saturating_mul(2);
+            self.previous = if is_next { self.current } else { Span::MAX };
+            self.current = Span::MAX;
             self.since = now;
         }
-        self.current = Some(self.current.map_or(sample, |current| current.min(sample)));
+        self.current = self.current.min(sample);
     }
 
     fn get(&self) -> Option<Span> {
-        match (self.previous, self.current) {
-            (Some(previous), Some(current)) => Some(previous.min(current)),
-            (previous, current) => previous.or(current),
-        }
+        let least = self.previous.min(self.current);
+        (least < Span::MAX).then_some(least)
     }
 }
 
@@ -218,7 +226,7 @@ mod tests {
                 let now = Instant::from_secs(now as u64 * 60);
                 rtt.add_sample(now, Span::from_nanos(*sample), *expected);
             }
-            let all = samples.iter().map(|(sample, _)| (*sample).min(MAX_SAMPLE));
+            let all = samples.iter().map(|(sample, _)| (*sample).min(MAX_SAMPLE.as_nanos()));
             match (all.clone().min(), all.max(), rtt.srtt()) {
                 (Some(min), Some(max), Some(srtt)) => {
                     (min..=max).contains(&srtt.as_nanos())

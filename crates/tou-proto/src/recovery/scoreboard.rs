@@ -105,12 +105,12 @@ pub(super) struct Delivery {
 #[derive(Clone, Copy, Debug)]
 struct Newest {
     sent_at: Instant,
-    app_limited: bool,
     retransmitted: bool,
 }
 
 impl Delivery {
-    fn new(context: DeliveryContext) -> Self {
+    /// Nothing yet.
+    pub(super) fn new(context: DeliveryContext) -> Self {
         Self {
             context,
             acked: 0,
@@ -140,12 +140,6 @@ impl Delivery {
         self.acked > 0 && !self.is_echo_stale
     }
 
-    /// Whether the most recently sent data delivered was sent while the
-    /// application was the limit.
-    pub(super) fn app_limited(&self) -> bool {
-        self.newest.is_some_and(|newest| newest.app_limited)
-    }
-
     /// Takes note of a newly delivered segment; in ascending order of position.
     #[inline]
     fn add(&mut self, segment: &SentSegment, cumulatively: bool) {
@@ -158,15 +152,12 @@ impl Delivery {
                 || (newest.sent_at == segment.sent_at && !newest.retransmitted)
         };
         if self.newest.is_none_or(is_newer) {
-            self.newest = Some(Newest {
-                sent_at: segment.sent_at,
-                app_limited: segment.app_limited,
-                retransmitted: segment.retransmitted,
-            });
+            self.newest =
+                Some(Newest { sent_at: segment.sent_at, retransmitted: segment.retransmitted });
         }
         let sent = (segment.sent_at, segment.end);
         if self.latest.is_none_or(|latest| latest < sent)
-            && self.is_unambiguous(segment, cumulatively)
+            && (!segment.retransmitted || self.is_last_transmission(segment, cumulatively))
         {
             self.latest = Some(sent);
         }
@@ -176,24 +167,20 @@ impl Delivery {
         } else if segment.end < self.fack && !segment.retransmitted {
             self.reordered = true;
         }
-        self.is_echo_stale |=
-            cumulatively && segment.retransmitted && self.is_echo_older_than(segment);
-        let is_original = !segment.retransmitted;
-        if is_original && self.context.timeout_point.is_some_and(|point| segment.end <= point) {
+        if segment.retransmitted {
+            self.is_echo_stale |= cumulatively && self.is_echo_older_than(segment);
+        } else if self.context.timeout_point.is_some_and(|point| segment.end <= point) {
             self.original_before_timeout = true;
         }
     }
 
-    /// Whether the transmission that was delivered is the last one (RFC 8985 §6.2
-    /// RACK_update).
+    /// Whether the transmission of a retransmitted segment that was delivered is the
+    /// last one (RFC 8985 §6.2 RACK_update).
     ///
     /// The echoed timestamp is asked only about what was acknowledged
     /// cumulatively: a segment above a hole does not change what the peer echoes
     /// (RFC 7323 §4.3), so that for it the echo is older than it in any case.
-    fn is_unambiguous(&self, segment: &SentSegment, cumulatively: bool) -> bool {
-        if !segment.retransmitted {
-            return true;
-        }
+    fn is_last_transmission(&self, segment: &SentSegment, cumulatively: bool) -> bool {
         if cumulatively && self.is_echo_older_than(segment) {
             return false;
         }
@@ -229,30 +216,25 @@ impl Scoreboard {
         Self { queue: SentQueue::new(), sacked: RangeSet::new(), distrusted_until: None }
     }
 
-    /// Applies an acknowledgment. `ack` is within the queue's positions.
+    /// Applies an acknowledgment, and adds what it delivers to `delivery`. `ack` is
+    /// within the queue's positions.
     #[inline]
-    pub(super) fn apply(
-        &mut self,
-        ack: StreamPos,
-        blocks: &SackBlocks,
-        context: DeliveryContext,
-    ) -> Delivery {
-        let mut delivery = Delivery::new(context);
-        self.acknowledge(ack, &mut delivery);
+    pub(super) fn apply(&mut self, ack: StreamPos, blocks: &SackBlocks, delivery: &mut Delivery) {
+        self.acknowledge(ack, delivery);
         if self.queue.front().is_some_and(|front| front.state == State::Sacked) {
             self.renege();
             delivery.reneged = true;
         }
         if self.distrusted_until.is_some_and(|until| self.queue.start() < until) {
-            return delivery;
+            return;
         }
         self.distrusted_until = None;
         for block in &blocks.held {
-            self.sack(block, &mut delivery);
+            self.sack(block, delivery);
         }
-        delivery
     }
 
+    #[inline]
     fn acknowledge(&mut self, ack: StreamPos, delivery: &mut Delivery) {
         delivery.acked = ack.since(self.queue.start());
         while let Some(segment) = self.queue.pop_acknowledged(ack) {

@@ -54,8 +54,6 @@ pub(super) struct SentSegment {
     pub(super) state: State,
     /// It was sent more than once: RFC 8985's `Segment.retransmitted`.
     pub(super) retransmitted: bool,
-    /// The window was not the limit when it was last sent.
-    pub(super) app_limited: bool,
     /// It was reported delivered, and then reneged on: not to be counted again.
     pub(super) counted: bool,
 }
@@ -237,22 +235,30 @@ impl SentQueue {
             return;
         }
         let number = self.base + self.segments.len() as u64;
-        let sent_at = self.not_before_the_latest(sent.now);
+        let earlier = core::mem::replace(&mut self.latest, number);
+        let sent_at = match self.get_mut(earlier) {
+            Some(segment) => {
+                segment.later = number;
+                segment.sent_at.max(sent.now)
+            }
+            None => {
+                self.earliest = number;
+                sent.now
+            }
+        };
         self.segments.push_back(SentSegment {
             start: self.end,
             end: sent.end,
             sent_at,
-            earlier: NONE,
+            earlier,
             later: NONE,
             tsval: sent.tsval,
             state: State::InFlight,
             retransmitted: false,
-            app_limited: sent.app_limited,
             counted: false,
         });
         self.in_flight += sent.end.since(self.end);
         self.end = sent.end;
-        self.link_last(number);
     }
 
     /// A segment was sent again (RFC 8985 §6.1): it is in flight, and the latest
@@ -267,7 +273,6 @@ impl SentQueue {
         segment.state = State::InFlight;
         segment.sent_at = sent_at;
         segment.tsval = sent.tsval;
-        segment.app_limited = sent.app_limited;
         segment.retransmitted = true;
         if was == State::Lost {
             self.lost.remove(&number);

@@ -80,7 +80,15 @@ impl RangeSet {
     }
 
     /// Forgets everything below `position`.
+    #[inline]
     pub(crate) fn remove_below(&mut self, position: StreamPos) {
+        // Most acknowledgments have nothing to forget.
+        if !self.ranges.is_empty() {
+            self.remove_ranges_below(position);
+        }
+    }
+
+    fn remove_ranges_below(&mut self, position: StreamPos) {
         while let Some(first) = self.ranges.first_entry()
             && *first.key() < position
         {

@@ -2,7 +2,7 @@ extern crate std;
 
 use super::*;
 use crate::recovery::Transmission;
-use crate::recovery::scoreboard::{DeliveryContext, SackBlocks, Scoreboard};
+use crate::recovery::scoreboard::{Delivery, DeliveryContext, SackBlocks, Scoreboard};
 use core::ops::Range;
 
 fn at(position: u64) -> StreamPos {
@@ -54,7 +54,8 @@ impl Bench {
             fack: self.rack.fack(),
             timeout_point: None,
         };
-        let delivery = self.board.apply(at(ack), &blocks, context);
+        let mut delivery = Delivery::new(context);
+        self.board.apply(at(ack), &blocks, &mut delivery);
         self.rack.on_delivery(ms(now), &delivery);
         let queue = &self.board.queue;
         let dsack = blocks.duplicate.is_some();
@@ -82,7 +83,6 @@ fn transmission(number: u64, millis: u64) -> Transmission {
         start: at(number * 100),
         end: at(number * 100 + 100),
         tsval: None,
-        app_limited: false,
     }
 }
 

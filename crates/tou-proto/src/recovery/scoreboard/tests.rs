@@ -26,7 +26,6 @@ fn board(segments: u64) -> Scoreboard {
             start: at(i * 100),
             end: at((i + 1) * 100),
             tsval: Some(i as u32),
-            app_limited: i == 1,
         });
     }
     board
@@ -36,9 +35,20 @@ fn context(now: u64) -> DeliveryContext {
     DeliveryContext { now: ms(now), tsecr: None, min_rtt: None, fack: at(0), timeout_point: None }
 }
 
+fn deliver(
+    board: &mut Scoreboard,
+    ack: u64,
+    blocks: &SackBlocks,
+    context: DeliveryContext,
+) -> Delivery {
+    let mut delivery = Delivery::new(context);
+    board.apply(at(ack), blocks, &mut delivery);
+    delivery
+}
+
 fn apply(board: &mut Scoreboard, now: u64, ack: u64, blocks: &[Range<StreamPos>]) -> Delivery {
     let blocks = SackBlocks::sort(blocks, at(ack), board.queue.end());
-    let delivery = board.apply(at(ack), &blocks, context(now));
+    let delivery = deliver(board, ack, &blocks, context(now));
     board.check_invariants();
     delivery
 }
@@ -50,7 +60,6 @@ fn retransmit(board: &mut Scoreboard, start: u64, now: u64) {
         start: at(start),
         end: at(start + 100),
         tsval: Some(now as u32),
-        app_limited: false,
     };
     board.queue.retransmit(number, &sent);
 }
@@ -126,13 +135,6 @@ fn a_retransmission_among_the_acknowledged_gives_no_sample() {
 }
 
 #[test]
-fn the_application_limit_is_that_of_the_most_recently_sent() {
-    let mut board = board(5);
-    assert!(apply(&mut board, 30, 200, &[]).app_limited());
-    assert!(!apply(&mut board, 30, 300, &[]).app_limited());
-}
-
-#[test]
 fn delivery_below_the_highest_is_reordering_unless_sent_twice() {
     let mut board = board(6);
     let first = apply(&mut board, 30, 0, &[range(200, 300), range(400, 500)]);
@@ -140,10 +142,10 @@ fn delivery_below_the_highest_is_reordering_unless_sent_twice() {
     retransmit(&mut board, 0, 31);
     let blocks = SackBlocks::default();
     let delivery =
-        board.apply(at(100), &blocks, DeliveryContext { fack: first.fack, ..context(40) });
+        deliver(&mut board, 100, &blocks, DeliveryContext { fack: first.fack, ..context(40) });
     assert!(!delivery.reordered);
     let delivery =
-        board.apply(at(200), &blocks, DeliveryContext { fack: first.fack, ..context(40) });
+        deliver(&mut board, 200, &blocks, DeliveryContext { fack: first.fack, ..context(40) });
     assert!(delivery.reordered);
 }
 
@@ -161,7 +163,7 @@ fn a_doubtful_retransmission_does_not_count_as_latest() {
         retransmit(&mut board, 0, 15);
         let context =
             DeliveryContext { tsecr, min_rtt: min_rtt.map(Span::from_millis), ..context(30) };
-        let delivery = board.apply(at(100), &SackBlocks::default(), context);
+        let delivery = deliver(&mut board, 100, &SackBlocks::default(), context);
         assert_eq!(delivery.latest.is_some(), trusted, "{tsecr:?} {min_rtt:?}");
     }
 }
@@ -172,7 +174,8 @@ fn the_echo_is_not_asked_about_selective_acknowledgments() {
     let mut board = board(3);
     retransmit(&mut board, 100, 15);
     let blocks = SackBlocks::sort(&[range(100, 200)], at(0), at(300));
-    let delivery = board.apply(at(0), &blocks, DeliveryContext { tsecr: Some(0), ..context(30) });
+    let delivery =
+        deliver(&mut board, 0, &blocks, DeliveryContext { tsecr: Some(0), ..context(30) });
     assert_eq!(delivery.latest, Some((ms(15), at(200))));
 }
 
@@ -237,7 +240,7 @@ quickcheck! {
                     expected += 1;
                 }
             }
-            let delivery = board.apply(at(to as u64 * 100), &sorted, context(100));
+            let delivery = deliver(&mut board, to as u64 * 100, &sorted, context(100));
             una = to;
             board.check_invariants();
             if delivery.bytes != expected as u64 * 100

@@ -9,13 +9,7 @@ fn at(position: u64) -> StreamPos {
 }
 
 fn sent(start: u64, end: u64, millis: u64) -> Transmission {
-    Transmission {
-        now: Instant::from_millis(millis),
-        start: at(start),
-        end: at(end),
-        tsval: None,
-        app_limited: false,
-    }
+    Transmission { now: Instant::from_millis(millis), start: at(start), end: at(end), tsval: None }
 }
 
 fn queue(segments: u64) -> SentQueue {

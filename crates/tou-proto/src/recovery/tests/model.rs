@@ -186,7 +186,6 @@ impl World {
             start: at(range.start),
             end: at(range.end),
             tsval: self.path.timestamps.then_some(tsval),
-            app_limited: false,
         };
         if range.start == self.sent {
             self.sent = range.end;
@@ -410,7 +409,6 @@ impl Step {
             start: range.start,
             end: range.end,
             tsval: self.wild.is_multiple_of(2).then_some(now.as_millis() as u32),
-            app_limited: self.wild.is_multiple_of(3),
         };
         match self.kind % 12 {
             0..=2 => {

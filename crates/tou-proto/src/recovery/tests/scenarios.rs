@@ -74,7 +74,6 @@ impl Sender {
             start: at(segment),
             end: at(segment + 1),
             tsval: self.timestamps.then_some(now as u32),
-            app_limited: false,
         }
     }
 

@@ -36,7 +36,6 @@ fn retransmit(undo: &mut Undo, start: u64, tsval: Option<u32>) {
         start: at(start),
         end: at(start + 100),
         tsval: None,
-        app_limited: false,
     });
     undo.on_retransmit(queue.front().expect("pushed"), tsval);
 }
