@@ -161,6 +161,12 @@ impl AckPolicy {
         self.deadline
     }
 
+    /// The next acknowledgment may have more to report than what the receive buffer
+    /// holds behind holes.
+    pub(crate) fn has_more_to_tell(&self) -> bool {
+        self.dsack.is_some() || self.untold.is_some()
+    }
+
     pub(crate) fn dsack(&self) -> Option<Range<StreamPos>> {
         self.dsack.clone()
     }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::cc::{Controller, SentEvent};
 use crate::machine::TransmitBuf;
 use crate::recovery::Transmission;
-use crate::seq::StreamPos;
+use crate::seq::{SeqNumber, StreamPos};
 use crate::time::Instant;
 use crate::wire::{SackBlock, SackBlocks, SegmentFlags, SegmentHeader, SegmentOptions, Timestamps};
 
@@ -39,6 +39,13 @@ struct Built {
     acks_all: bool,
     /// It reports so many SACK blocks ahead of an acknowledgment that says the rest.
     blocks_ahead: usize,
+}
+
+/// What a segment carries, and the flags that go with it.
+struct Part {
+    flags: SegmentFlags,
+    data: Range<StreamPos>,
+    urgent: u16,
 }
 
 impl Built {
@@ -90,7 +97,8 @@ impl Connection {
                 Decision::WaitUntil(_) => break true,
                 Decision::Idle => break false,
             };
-            let built = self.build(now, &plan);
+            let mut built = self.build(now, &plan);
+            self.complete(now, &plan, &mut built);
             let len = built.len();
             if segments > 0 && (len > size || !buf.has_room(segments, len)) {
                 break true;
@@ -133,32 +141,66 @@ impl Connection {
         debug_assert_eq!(written, built.header_len);
     }
 
+    /// The segment of the plan, to be [completed](Self::complete).
     fn build(&self, now: Instant, plan: &Plan) -> Built {
-        // What has no data must lie within the peer's window to count there, even
-        // if a probe, or data that a shrunk window has left outside, went further.
-        let next =
-            if self.snd.is_syn_acked() { self.snd.nxt.min(self.snd.edge) } else { self.snd.nxt };
-        let nothing = next..next;
-        match plan {
-            Plan::Stream(range, _) => self.build_stream(now, range),
-            Plan::Ack => self.build_header(now, next, SegmentFlags::ACK, nothing),
-            // RFC 9293 §3.8.4: SND.NXT - 1, so that the peer must answer.
+        let (seq, part) = match plan {
+            Plan::Stream(range, _) => (range.start, self.stream_part(range)),
+            Plan::Ack => self.without_data(SegmentFlags::ACK),
             Plan::Keepalive => {
-                self.build_header(now, self.snd.nxt.back(1), SegmentFlags::ACK, nothing)
+                let (_, part) = self.without_data(SegmentFlags::ACK);
+                // RFC 9293 §3.8.4: SND.NXT - 1, so that the peer must answer.
+                (self.snd.nxt.back(1), part)
             }
-            Plan::Reset => {
-                let flags = SegmentFlags::RST | SegmentFlags::ACK;
-                let mut built = self.build_header(now, next, flags, nothing);
-                // Timestamps SHOULD be on a reset too (RFC 7323 §3.2); nothing else
-                // matters on the last word.
-                built.header.options.sack = SackBlocks::default();
-                built.header_len = built.header.encoded_len();
-                built
-            }
+            Plan::Reset => self.without_data(SegmentFlags::RST | SegmentFlags::ACK),
+        };
+        let is_syn = part.flags.contains(SegmentFlags::SYN);
+        let has_ack = part.flags.contains(SegmentFlags::ACK);
+        Built {
+            header: SegmentHeader {
+                src_port: self.ports.local,
+                dst_port: self.ports.peer,
+                seq: seq.seq(),
+                ack: if has_ack { self.rcv.nxt.seq() } else { SeqNumber::default() },
+                flags: part.flags,
+                window: self.window_field(is_syn),
+                urgent: part.urgent,
+                options: SegmentOptions {
+                    timestamps: self.negotiated.timestamps.then(|| self.timestamp_option(now)),
+                    ..SegmentOptions::default()
+                },
+            },
+            header_len: 0,
+            data: part.data,
+            acks_all: true,
+            blocks_ahead: 0,
         }
     }
 
-    fn build_stream(&self, now: Instant, range: &Range<StreamPos>) -> Built {
+    /// Adds the options beside timestamps: only then is the header's length known.
+    fn complete(&self, now: Instant, plan: &Plan, built: &mut Built) {
+        if built.header.flags.contains(SegmentFlags::SYN) {
+            built.header.options = self.syn_options(now);
+        } else if self.has_more_options() {
+            self.add_options(built);
+        }
+        if *plan == Plan::Reset {
+            // Timestamps SHOULD be on a reset too (RFC 7323 §3.2); nothing else
+            // matters on the last word.
+            built.header.options.sack = SackBlocks::default();
+        }
+        built.header_len = built.header.encoded_len();
+    }
+
+    /// Where a segment without data is, and what it says. It must lie within the
+    /// peer's window to count there, even if a probe, or data that a shrunk window has
+    /// left outside, went further.
+    fn without_data(&self, flags: SegmentFlags) -> (StreamPos, Part) {
+        let next =
+            if self.snd.is_syn_acked() { self.snd.nxt.min(self.snd.edge) } else { self.snd.nxt };
+        (next, Part { flags, data: next..next, urgent: 0 })
+    }
+
+    fn stream_part(&self, range: &Range<StreamPos>) -> Part {
         let mut flags = SegmentFlags::EMPTY;
         let mut data = range.start.max(self.send.start())..range.end.min(self.send.end());
         if range.start == self.snd.iss {
@@ -181,52 +223,28 @@ impl Connection {
         if urgent > 0 {
             flags |= SegmentFlags::URG;
         }
-        let mut built = self.build_header(now, range.start, flags, data);
-        built.header.urgent = u16::try_from(urgent).unwrap_or(u16::MAX);
-        built
+        Part { flags, data, urgent: u16::try_from(urgent).unwrap_or(u16::MAX) }
     }
 
-    fn build_header(
-        &self,
-        now: Instant,
-        seq: StreamPos,
-        flags: SegmentFlags,
-        data: Range<StreamPos>,
-    ) -> Built {
-        let is_syn = flags.contains(SegmentFlags::SYN);
-        let mut acks_all = true;
-        let mut blocks_ahead = 0;
-        let options = if is_syn {
-            self.syn_options(now)
+    /// Whether a segment that is no SYN may have options beside timestamps.
+    fn has_more_options(&self) -> bool {
+        !self.recv.is_contiguous() || self.acks.has_more_to_tell() || self.is_user_timeout_due()
+    }
+
+    /// Adds these.
+    #[inline(never)]
+    fn add_options(&self, built: &mut Built) {
+        let data_len = built.data_len();
+        let options = &mut built.header.options;
+        built.acks_all = self.add_user_timeout(options, data_len);
+        if data_len == 0 {
+            built.blocks_ahead = self.add_blocks_ahead(options);
+        }
+        if built.blocks_ahead > 0 {
+            built.acks_all = false;
         } else {
-            let mut options = SegmentOptions {
-                timestamps: self.negotiated.timestamps.then(|| self.timestamp_option(now)),
-                ..SegmentOptions::default()
-            };
-            let data_len = data.end.since(data.start);
-            acks_all = self.add_user_timeout(&mut options, data_len);
-            if data_len == 0 {
-                blocks_ahead = self.add_blocks_ahead(&mut options);
-            }
-            if blocks_ahead > 0 {
-                acks_all = false;
-            } else {
-                acks_all &= self.add_sack(&mut options, data_len);
-            }
-            options
-        };
-        let has_ack = flags.contains(SegmentFlags::ACK);
-        let header = SegmentHeader {
-            src_port: self.ports.local,
-            dst_port: self.ports.peer,
-            seq: seq.seq(),
-            ack: if has_ack { self.rcv.nxt.seq() } else { StreamPos::default().seq() },
-            flags,
-            window: self.window_field(is_syn),
-            urgent: 0,
-            options,
-        };
-        Built { header_len: header.encoded_len(), header, data, acks_all, blocks_ahead }
+            built.acks_all &= self.add_sack(options, data_len);
+        }
     }
 
     pub(super) fn timestamp_option(&self, now: Instant) -> Timestamps {

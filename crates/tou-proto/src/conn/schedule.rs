@@ -85,7 +85,18 @@ impl Connection {
     }
 
     /// Decides.
+    #[inline]
     pub(super) fn schedule_in(&self, now: Instant, batch: Batch) -> Decision {
+        if self.has_nothing_to_send() {
+            debug_assert_eq!(self.schedule_what_there_is(now, batch), Decision::Idle);
+            Decision::Idle
+        } else {
+            self.schedule_what_there_is(now, batch)
+        }
+    }
+
+    #[inline(never)]
+    fn schedule_what_there_is(&self, now: Instant, batch: Batch) -> Decision {
         if self.flags.reset {
             return Decision::Send(Plan::Reset);
         }
@@ -118,11 +129,7 @@ impl Connection {
     }
 
     fn schedule_stream(&self, now: Instant, batch: Batch) -> Decision {
-        if self.has_nothing_to_send() {
-            return Decision::Idle;
-        }
-        let stream = self.schedule_data(batch);
-        if let Some(plan) = stream {
+        if let Some(plan) = self.schedule_data(batch) {
             // What was lost goes at the pace of what arrives (RFC 9937; RFC 5681 §3.1 after
             // a timeout), and the sooner, the sooner it shows whether it was lost.
             let is_paced = matches!(plan, Plan::Stream(_, Reason::New));
@@ -145,11 +152,12 @@ impl Connection {
         }
     }
 
-    /// What is usual when there is nothing to send: no need to go through all that
-    /// there might be.
+    /// What is usual when there is nothing to send, in whatever state: no need to go
+    /// through all that there might be.
     fn has_nothing_to_send(&self) -> bool {
         self.unsent() == 0
             && !self.acks.is_due()
+            && !self.flags.reset
             && !self.flags.tail_probe
             && !self.flags.keepalive_probe
             && !self.persist.is_stuck()
@@ -234,6 +242,14 @@ impl Connection {
     /// Whether, and how much, new data may go (RFC 9293 §3.8.6.2.1's rules, RFC
     /// 5681's window). `may_be_silly`: a small segment has waited long enough.
     fn new_data(&self, may_be_silly: bool) -> NewData {
+        match self.new_data_by_peer(may_be_silly) {
+            NewData::Send(len) if !self.has_room_for(len) => NewData::CongestionLimited,
+            decided => decided,
+        }
+    }
+
+    /// The same, as far as the peer's window decides.
+    fn new_data_by_peer(&self, may_be_silly: bool) -> NewData {
         let unsent = self.unsent();
         if unsent == 0 {
             return NewData::Nothing;
@@ -254,14 +270,13 @@ impl Connection {
             || (len >= self.snd.max_wnd.div_ceil(2) && !self.flags.cork)
             || self.snd.up.is_some_and(|up| up > self.snd.nxt)
             || may_be_silly;
-        if !is_worth_sending {
-            return NewData::Silly;
-        }
+        if is_worth_sending { NewData::Send(len) } else { NewData::Silly }
+    }
+
+    /// Whether so much new data may be in flight as well.
+    fn has_room_for(&self, len: u64) -> bool {
         let in_flight = self.recovery.in_flight();
-        if (in_flight > 0 && in_flight + len > self.cwnd()) || self.has_sent_enough() {
-            return NewData::CongestionLimited;
-        }
-        NewData::Send(len)
+        (in_flight == 0 || in_flight + len <= self.cwnd()) && !self.has_sent_enough()
     }
 
     /// As many segments are outstanding as may be: a peer that announces a tiny MSS,
@@ -308,7 +323,7 @@ impl Connection {
             // A zero-window probe in flight does not count.
             return self.persist.probing_since().map(|_| Kind::ZeroWindow);
         }
-        match self.new_data(false) {
+        match self.new_data_by_peer(false) {
             NewData::WindowLimited => Some(Kind::ZeroWindow),
             NewData::Silly => Some(Kind::Override),
             _ => None,

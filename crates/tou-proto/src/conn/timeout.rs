@@ -1,10 +1,8 @@
 //! What each deadline does when it has come, and which comes next.
 
-use core::time::Duration;
-
 use crate::cc::{Controller, RtoEvent};
 use crate::recovery::TimerOutcome;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 use super::Connection;
 use super::close::Owner;
@@ -24,16 +22,23 @@ impl Connection {
         if matches!(self.state, State::Closed | State::Listen | State::TimeWait) {
             return Instant::NEVER;
         }
-        let pacing = match self.pacer.wait(now).map(|_| self.schedule(now)) {
-            Some(Decision::WaitUntil(at)) => at,
-            _ => Instant::NEVER,
-        };
+        let is_paced = self.pacer.wait(now).is_some();
+        let pacing = if is_paced { self.pacing_deadline(now) } else { Instant::NEVER };
         self.recovery_deadline()
             .min(self.acks.deadline().unwrap_or(Instant::NEVER))
             .min(self.persist.deadline().unwrap_or(Instant::NEVER))
             .min(self.give_up_deadline())
             .min(self.keepalive_deadline())
             .min(pacing)
+    }
+
+    /// When pacing lets go of what it holds back.
+    #[inline(never)]
+    fn pacing_deadline(&self, now: Instant) -> Instant {
+        match self.schedule(now) {
+            Decision::WaitUntil(at) => at,
+            _ => Instant::NEVER,
+        }
     }
 
     /// Lets time pass.
@@ -135,15 +140,15 @@ impl Connection {
                     None if is_held && self.snd.wnd == 0 => self.progress_at.max(self.heard_at),
                     None => self.progress_at,
                 };
-                since + self.user_timeout().max(self.patience())
+                since + Span::from(self.user_timeout()).max(self.patience())
             }
         }
     }
 
     /// How long an answer from behind a closed window may take: until the next
     /// retransmission has asked for it.
-    fn patience(&self) -> Duration {
-        if self.snd.wnd == 0 { 2 * Duration::from(self.recovery.rto()) } else { Duration::ZERO }
+    fn patience(&self) -> Span {
+        if self.snd.wnd == 0 { self.recovery.rto().saturating_mul(2) } else { Span::ZERO }
     }
 
     /// The next keepalive probe (RFC 9293 §3.8.4): only while nothing is in

@@ -52,10 +52,15 @@ impl Connection {
         if self.timeout_advice.is_due { self.user_timeout_option() } else { None }
     }
 
+    /// Whether one does.
+    pub(super) fn is_user_timeout_due(&self) -> bool {
+        self.timeout_advice.is_due
+    }
+
     /// The connection is established: the first segment from now on repeats what
     /// the SYN said, of which some middleboxes take unknown options away.
     pub(super) fn repeat_user_timeout(&mut self) {
-        self.timeout_advice.is_due = true;
+        self.timeout_advice.is_due = self.config.fields.user_timeout_option.is_some();
     }
 
     /// A segment has told the peer.
@@ -75,8 +80,9 @@ impl Connection {
 
     /// Takes the peer's advice, from a segment that is the peer's.
     pub(super) fn take_user_timeout(&mut self, advice: Option<UserTimeout>) {
-        if let (Some(_), Some(remote)) = (self.config.fields.user_timeout_option, advice)
+        if let Some(remote) = advice
             && remote.timeout().is_some()
+            && self.config.fields.user_timeout_option.is_some()
         {
             self.timeout_advice.remote = Some(remote);
         }

@@ -62,7 +62,7 @@ impl Connection {
         // A side that only receives has the handshake's sample, taken while
         // nothing was busy, or none. A round trip taken for too long only makes
         // the buffer grow sooner.
-        let rtt = self.recovery.srtt().unwrap_or(self.config.fields.rto_initial.into());
+        let rtt = self.recovery.srtt().unwrap_or_else(|| self.config.fields.rto_initial.into());
         self.autotune.on_read(now, bytes, Some(rtt.max(MIN_TUNING_INTERVAL)));
         let growth = self.recv_edge().since(self.rcv.edge);
         if growth == 0 || !self.state.may_receive() {
@@ -84,6 +84,7 @@ impl Connection {
 
     /// The window field for a segment sent now. In a SYN the field is not
     /// scaled (RFC 7323 §2.2).
+    #[inline]
     pub(super) fn window_field(&self, is_syn: bool) -> u16 {
         let shift = if is_syn { 0 } else { self.negotiated.rcv_shift };
         let window = self.recv_edge().since(self.rcv.nxt) >> shift;
