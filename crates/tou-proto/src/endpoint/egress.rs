@@ -47,75 +47,83 @@ impl Endpoint {
             return Some(self.emit_reply(&reply, buf));
         }
         while let Some(id) = self.ready.pop_front() {
-            let slot = id.slot;
-            let Some(entry) = self.slots.get_mut(slot).filter(|entry| entry.id(slot) == id) else {
-                continue;
-            };
-            entry.is_ready = false;
-            entry.conn.set_free_memory(self.memory.free());
-            entry.conn.set_arrival_share(self.arrivals.share(now));
-            let peer = entry.peer;
-            let path = self.paths.in_slot(peer.slot);
-            let filled = entry.conn.poll_transmit(now, buf);
-            let may_have_more = filled.is_some_and(|filled| filled.may_have_more);
-            let mut transmit = filled.zip(path).map(|(filled, path)| {
+            let Some(peer) = self.peer_in_line(id) else { continue };
+            let Some(path) = self.paths.in_slot(peer.slot) else { continue };
+            let (addr, local_ip) = (path.addr, path.local_ip);
+            let Some(filled) = self.ask(now, id.slot, buf, None) else { continue };
+            // Whoever has said its last word is gone, and perhaps its path.
+            if let Some(path) = self.paths.in_slot(peer.slot) {
                 path.sent_at = now;
-                Transmit {
-                    peer: path.addr,
-                    local_ip: path.local_ip,
-                    ecn: Ecn::NotEct,
-                    stride: filled.stride,
-                    segments: filled.segments,
-                }
-            });
-            // Whoever has more goes to the end of the line; whoever has said its
-            // last word is gone, and perhaps its path.
-            self.settle_sender(now, slot, may_have_more);
-            if let (Some(transmit), Some(filled)) = (&mut transmit, filled)
-                && filled.stride <= SHORT
-            {
-                transmit.segments = self.let_others_join(now, buf, peer, filled);
             }
-            if transmit.is_some() {
-                return transmit;
-            }
+            let Filled { segments, stride, .. } = self.let_others_join(now, peer, buf, filled);
+            return Some(Transmit { peer: addr, local_ip, ecn: Ecn::NotEct, stride, segments });
         }
         None
     }
 
+    /// Whose connection stands in the line there, unless it is gone.
+    fn peer_in_line(&self, id: ConnId) -> Option<PeerId> {
+        let entry = self.slots.get(id.slot)?;
+        (entry.id(id.slot) == id).then_some(entry.peer)
+    }
+
+    /// Has a connection that was in the line put into `buf` what it has to send, behind what
+    /// others have put there. Whoever may have more goes to the end of the line.
+    fn ask(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        buf: &mut TransmitBuf,
+        begun: Option<Filled>,
+    ) -> Option<Filled> {
+        let entry = self.slots.get_mut(slot)?;
+        entry.is_ready = false;
+        entry.conn.set_free_memory(self.memory.free());
+        entry.conn.set_arrival_share(self.arrivals.share(now));
+        let filled = match begun {
+            None => entry.conn.poll_transmit(now, buf),
+            Some(begun) => entry.conn.join_transmit(now, buf, begun),
+        };
+        self.settle_sender(now, slot, filled.is_some_and(|filled| filled.may_have_more));
+        filled
+    }
+
     /// Adds to a batch of short segments for `peer` those of the connections next in line.
-    /// Returns how many segments there are then.
     fn let_others_join(
         &mut self,
         now: Instant,
-        buf: &mut TransmitBuf,
         peer: PeerId,
+        buf: &mut TransmitBuf,
         mut filled: Filled,
-    ) -> usize {
+    ) -> Filled {
         while filled.is_open
+            && filled.stride <= SHORT
             && let Some(&id) = self.ready.front()
         {
-            let slot = id.slot;
-            let Some(entry) = self.slots.get_mut(slot).filter(|entry| entry.id(slot) == id) else {
-                self.ready.pop_front();
-                continue;
-            };
-            if entry.peer != peer {
+            let next = self.peer_in_line(id);
+            if next.is_some_and(|next| next != peer) {
                 break;
             }
-            entry.conn.set_free_memory(self.memory.free());
-            entry.conn.set_arrival_share(self.arrivals.share(now));
-            let joined = entry.conn.join_transmit(now, buf, filled);
-            if joined.is_none() && entry.conn.wants_transmit(now) {
-                // It has something longer, and its turn is next.
-                break;
-            }
-            entry.is_ready = false;
             self.ready.pop_front();
-            self.settle_sender(now, slot, joined.is_some_and(|joined| joined.may_have_more));
-            filled = joined.unwrap_or(filled);
+            match next.and_then(|_| self.ask(now, id.slot, buf, Some(filled))) {
+                Some(joined) => filled = joined,
+                None if self.keep_turn(now, id) => break,
+                None => {}
+            }
         }
-        filled.segments
+        filled
+    }
+
+    /// A connection that could not join, as what it has to send is longer, is the next one
+    /// to be asked. False if it has nothing to send.
+    fn keep_turn(&mut self, now: Instant, id: ConnId) -> bool {
+        let next = self.slots.get_mut(id.slot).filter(|entry| entry.id(id.slot) == id);
+        let Some(entry) = next.filter(|entry| entry.conn.wants_transmit(now)) else {
+            return false;
+        };
+        entry.is_ready = true;
+        self.ready.push_front(id);
+        true
     }
 
     fn has_replies(&self) -> bool {
