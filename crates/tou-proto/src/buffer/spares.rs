@@ -59,6 +59,7 @@ impl Spares {
     }
 
     /// Keeps `spare`, which is empty, and all of its allocation.
+    #[inline]
     pub(super) fn keep(&mut self, spare: BytesMut) {
         if let Some(kept) = self.of_size(spare.capacity())
             && kept.len() < MOST

@@ -65,9 +65,10 @@ impl Tail {
 
     /// Gives the allocation up.
     pub(super) fn release(&mut self, spares: &mut Spares) {
-        let Self { mut data, whole } = mem::take(self);
+        let mut data = mem::take(&mut self.data);
         data.clear();
         // What was read of it is room again.
+        let whole = mem::take(&mut self.whole);
         if whole > 0 && (data.capacity() == whole || data.try_reclaim(whole)) {
             spares.keep(data);
         }

@@ -477,6 +477,10 @@ impl Endpoint {
     ) -> Result<T, ReadError> {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(ReadError::UnknownConnection)?;
+        if slot.conn.unread() == 0 {
+            // Nothing is taken, and nothing comes of it.
+            return verb(&mut slot.conn, now);
+        }
         slot.conn.set_arrival_share(self.arrivals.share(now));
         let result = self.memory.lend(&mut slot.conn, |conn| verb(conn, now));
         if slot.conn.is_ack_due() && !slot.is_ready {
