@@ -14,7 +14,7 @@ use crate::buffer::{CHUNK, MIN_TAIL, to_usize};
 pub(super) struct Tail {
     /// Never grows past its capacity.
     data: BytesMut,
-    /// What the allocation takes, if all of it is here: nothing was split off it.
+    /// What the allocation took when it was made: less is here once something was split off.
     whole: usize,
 }
 
@@ -40,7 +40,6 @@ impl Tail {
 
     /// Takes out what is there; what room is left stays.
     pub(super) fn freeze(&mut self) -> Bytes {
-        self.whole = 0;
         if self.data.len() == self.data.capacity() {
             // Nothing to share: no reference count is needed, and none stays behind.
             return mem::take(&mut self.data).freeze();
@@ -50,7 +49,6 @@ impl Tail {
 
     /// Takes out the first `len` octets, or all.
     pub(super) fn split_to(&mut self, len: usize) -> Bytes {
-        self.whole = 0;
         self.data.split_to(len.min(self.len())).freeze()
     }
 
@@ -65,11 +63,10 @@ impl Tail {
 
     /// Gives the allocation up.
     pub(super) fn release(&mut self, spares: &mut Spares) {
-        let mut data = mem::take(&mut self.data);
+        let Self { mut data, whole } = mem::take(self);
         data.clear();
-        // What was read of it is room again.
-        let whole = mem::take(&mut self.whole);
-        if whole > 0 && (data.capacity() == whole || data.try_reclaim(whole)) {
+        // What was read of it is room again, unless somebody else has a part in it.
+        if data.capacity() == whole || data.try_reclaim(whole) {
             spares.keep(data);
         }
     }
@@ -125,7 +122,7 @@ mod tests {
             let part = take(&mut tail);
             assert_eq!((part.len(), tail.capacity()), (10, MIN_TAIL));
             tail.release(&mut spares);
-            assert_eq!(spares.memory(), 0);
+            assert_eq!((tail.capacity(), spares.memory()), (0, 0));
         }
     }
 

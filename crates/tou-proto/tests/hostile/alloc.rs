@@ -12,6 +12,7 @@ pub(crate) struct Counting;
 
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Octets allocated and not freed by this thread. Means something only as a
@@ -20,7 +21,15 @@ pub(crate) fn live() -> isize {
     LIVE.with(Cell::get)
 }
 
+/// How often this thread has asked for memory. Means something only as a difference.
+pub(crate) fn allocations() -> usize {
+    ALLOCATIONS.with(Cell::get)
+}
+
 fn count(octets: isize) {
+    if octets > 0 {
+        let _ = ALLOCATIONS.try_with(|all| all.set(all.get() + 1));
+    }
     // While a thread ends there may be nothing left to count in.
     let _ = LIVE.try_with(|live| live.set(live.get() + octets));
 }

@@ -1,8 +1,14 @@
 //! The memory of all buffers together (`max_memory`).
 
-use tou_proto::{ConnId, ConnectionConfig, EndpointConfig, EndpointConfigBuilder, WriteError};
+use core::time::Duration;
 
-use crate::rig::{Enemy, Honest, Victim};
+use tou_proto::{
+    ConnId, ConnectionConfig, DatagramMachine, EndpointConfig, EndpointConfigBuilder,
+    ReceivedBatch, TransmitBuf, WriteError,
+};
+
+use crate::alloc::allocations;
+use crate::rig::{Enemy, Honest, Victim, encode};
 
 const MAX: usize = 2 << 20;
 const CONNECTIONS: u32 = 60;
@@ -63,6 +69,28 @@ fn what_is_at_hand_goes_with_the_last_connection() {
     victim.endpoint.abort(victim.now, server).unwrap();
     victim.drain();
     assert!(victim.kept() < 20_000, "{}", victim.kept());
+}
+
+#[test]
+fn small_requests_and_answers_need_no_allocation() {
+    let mut victim = Victim::new(EndpointConfig::builder(), 4);
+    let (mut enemy, conn) = Enemy::connect(&mut victim, 1, 1_460).unwrap();
+    let mut transmit = TransmitBuf::new(44, TransmitBuf::MAX_BYTES);
+    for round in 0..20 {
+        victim.now = victim.now + Duration::from_millis(1);
+        let request = encode(&enemy.header(), &[1; 64]);
+        let batch = ReceivedBatch::single(enemy.addr, request);
+        let before = allocations();
+        victim.endpoint.handle_batch(victim.now, &batch);
+        let mut buf = [0; 100];
+        assert_eq!(victim.endpoint.read(victim.now, conn, &mut buf), Ok(64));
+        assert_eq!(victim.endpoint.write(victim.now, conn, &buf[..64]), Ok(64));
+        while victim.endpoint.poll_transmit(victim.now, &mut transmit).is_some() {}
+        // The first are what all others are served from.
+        assert!(round < 3 || allocations() == before, "round {round}");
+        enemy.seq += 64;
+        enemy.ack += 64;
+    }
 }
 
 #[test]
