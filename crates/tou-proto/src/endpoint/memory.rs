@@ -37,14 +37,23 @@ impl Memory {
     pub(super) fn recharge(&mut self, charged: &mut u64, now: u64) {
         let before = core::mem::replace(charged, now);
         self.charged = self.charged.saturating_sub(before).saturating_add(now);
-        let free = self.free();
-        if free < Spares::MOST_MEMORY && free < self.spares.memory() {
+        if self.free() < Spares::MOST_MEMORY {
+            self.limit_spares();
+        }
+    }
+
+    /// Keeps no more at hand than is free.
+    #[cold]
+    fn limit_spares(&mut self) {
+        if self.free() < self.spares.memory() {
             self.spares.clear();
         }
     }
 
     /// Runs `verb`, for which the connection may take what is at hand, and where it may
     /// leave what it needs no more.
+    // What a verb returns may be large, and the verb small.
+    #[inline]
     pub(super) fn lend<T>(
         &mut self,
         conn: &mut Connection,
