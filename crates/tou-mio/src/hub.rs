@@ -219,26 +219,34 @@ impl Hub {
     }
 
     /// Turns events into signals.
+    #[inline]
     fn dispatch(&mut self, signals: &mut Signals) {
+        // Mostly there is none.
         while let Some(event) = self.pump.machine_mut().poll_event() {
-            match event {
-                Event::Incoming(listener) => {
-                    if let Some(seat) = self.listeners.get_mut(&listener) {
-                        seat.tell(signals);
-                    }
+            self.pass_on(event, signals);
+        }
+    }
+
+    /// Turns an event into signals.
+    #[inline(never)]
+    fn pass_on(&mut self, event: Event, signals: &mut Signals) {
+        match event {
+            Event::Incoming(listener) => {
+                if let Some(seat) = self.listeners.get_mut(&listener) {
+                    seat.tell(signals);
                 }
-                Event::Connected(conn) => self.tell(conn, Ready::WRITABLE, signals, |seat| {
-                    seat.connected = true;
-                }),
-                Event::Readable(conn) => self.tell(conn, Ready::READABLE, signals, |_| {}),
-                Event::Writable(conn) => self.tell(conn, Ready::WRITABLE, signals, |_| {}),
-                Event::Closed(conn, error) => self.tell(conn, Ready::BOTH, signals, |seat| {
-                    seat.ended = true;
-                    seat.error = error;
-                }),
-                // Urgent data is read in line (RFC 6093 §3.1).
-                _ => {}
             }
+            Event::Connected(conn) => self.tell(conn, Ready::WRITABLE, signals, |seat| {
+                seat.connected = true;
+            }),
+            Event::Readable(conn) => self.tell(conn, Ready::READABLE, signals, |_| {}),
+            Event::Writable(conn) => self.tell(conn, Ready::WRITABLE, signals, |_| {}),
+            Event::Closed(conn, error) => self.tell(conn, Ready::BOTH, signals, |seat| {
+                seat.ended = true;
+                seat.error = error;
+            }),
+            // Urgent data is read in line (RFC 6093 §3.1).
+            _ => {}
         }
     }
 

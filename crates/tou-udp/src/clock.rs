@@ -15,19 +15,22 @@ use tou_proto::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: time::Instant,
+    /// What [`nanos`] said then.
+    zero: u64,
 }
 
 impl Clock {
     /// A clock that shows zero now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: read() }
+        Self { start: read(), zero: nanos() }
     }
 
     /// The time now. Never goes back.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> Instant {
-        Instant::ZERO + read().saturating_duration_since(self.start)
+        Instant::from_nanos(nanos().saturating_sub(self.zero))
     }
 
     /// How long to wait from now until `deadline`; zero if it has passed.
@@ -42,6 +45,27 @@ impl Clock {
     pub fn to_std(&self, instant: Instant) -> Option<time::Instant> {
         self.start.checked_add(instant.saturating_since(Instant::ZERO))
     }
+}
+
+/// Nanoseconds on the clock that [`time::Instant`] shows too. Asked directly: an `Instant`
+/// keeps seconds and the rest apart, and a driver asks three times a round trip.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+fn nanos() -> u64 {
+    use nix::time::{ClockId, clock_gettime};
+    // Every system has this clock. It counts from the start of the system, so that it is
+    // positive and has room.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| {
+        (time.tv_sec() as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec() as u64)
+    })
+}
+
+/// Nanoseconds since somebody asked first.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn nanos() -> u64 {
+    use std::sync::LazyLock;
+    static FIRST: LazyLock<time::Instant> = LazyLock::new(read);
+    u64::try_from(read().saturating_duration_since(*FIRST).as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]

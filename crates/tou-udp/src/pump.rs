@@ -265,24 +265,35 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
 
     /// [`flush`](Self::flush) for whoever has just read the clock.
     pub fn flush_at(&mut self, now: Instant) -> Progress {
+        match self.next_batch(now) {
+            Some(batch) => self.send_batches(now, batch),
+            // Mostly there is nothing.
+            None if !self.handle_path_errors(now) => Progress::default(),
+            // The machine may have an answer to what failed.
+            None => self
+                .next_batch(now)
+                .map_or_else(Progress::default, |batch| self.send_batches(now, batch)),
+        }
+    }
+
+    /// Sends `batch` and what follows it.
+    #[inline(never)]
+    fn send_batches(&mut self, now: Instant, mut batch: Pending) -> Progress {
         let mut progress = Progress::default();
-        for _ in 0..FLUSH_BATCHES {
-            let held = if self.pending.is_some() { self.pending.take() } else { None };
-            let Some(batch) = held.or_else(|| self.next_batch(now)) else {
-                // The machine may have an answer to what failed.
-                if self.handle_path_errors(now) {
-                    continue;
-                }
-                return progress;
-            };
+        for left in (0..FLUSH_BATCHES).rev() {
             progress.sent += self.send_batch(now, batch);
-            if self.pending.is_some() {
-                self.handle_path_errors(now);
-                return progress;
+            if self.pending.is_some() || left == 0 {
+                break;
             }
+            let mut next = self.next_batch(now);
+            if next.is_none() && self.handle_path_errors(now) {
+                next = self.next_batch(now);
+            }
+            let Some(next) = next else { return progress };
+            batch = next;
         }
         self.handle_path_errors(now);
-        progress.more = true;
+        progress.more = self.pending.is_none();
         progress
     }
 
@@ -339,8 +350,12 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
         any
     }
 
-    /// The next batch for the socket.
+    /// The next batch for the socket: what is left of the last one first.
+    #[inline]
     fn next_batch(&mut self, now: Instant) -> Option<Pending> {
+        if self.pending.is_some() {
+            return self.pending.take();
+        }
         let max_segments = self.socket.max_segments();
         if self.buf.max_segments() != max_segments {
             self.buf.set_max_segments(max_segments);
