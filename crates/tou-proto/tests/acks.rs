@@ -53,23 +53,6 @@ fn second_full_segment_is_acknowledged_at_once() {
 }
 
 #[test]
-fn two_full_segments_wait_for_the_reader_if_so_configured() {
-    let delay = core::time::Duration::from_millis(1);
-    let (mut script, conn) = with(|config| config.with_reader_delay(delay));
-    script.inject(full(1));
-    script.inject(full(1_001));
-    script.expect_nothing();
-    assert_eq!(script.host.read_all(conn).0.len(), 2_000);
-    script.expect(ack(1, 2_001));
-    script.inject(full(2_001));
-    script.inject(full(3_001));
-    script.expect_after(1, ack(1, 4_001));
-    // Something is missing: nobody is waited for.
-    script.inject(full(5_001));
-    script.expect(ack(1, 4_001));
-}
-
-#[test]
 fn small_segments_share_an_acknowledgment() {
     let (mut script, _) = established();
     script.inject(full(1));

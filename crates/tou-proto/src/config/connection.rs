@@ -94,7 +94,6 @@ pub struct ConnectionConfigBuilder {
     pub(crate) max_reassembly_bytes: u64,
     pub(crate) nodelay: bool,
     pub(crate) ack_delay: Duration,
-    pub(crate) reader_delay: Duration,
     pub(crate) challenge_acks_per_second: u32,
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
@@ -127,7 +126,6 @@ impl Default for ConnectionConfigBuilder {
             max_reassembly_bytes: MAX_BUFFER,
             nodelay: false,
             ack_delay: Duration::from_millis(40),
-            reader_delay: Duration::ZERO,
             challenge_acks_per_second: 5,
             timestamps: true,
             sack: true,
@@ -226,16 +224,6 @@ impl ConnectionConfigBuilder {
     /// §3.8.6.3, MUST-40). Default: 40 ms.
     pub fn with_ack_delay(mut self, delay: Duration) -> Self {
         self.ack_delay = delay;
-        self
-    }
-
-    /// How long an acknowledgment that is not delayed otherwise may wait for the user to
-    /// read what it acknowledges, if that is in order and nothing was lost lately: below
-    /// 500 ms. Reading opens the window, so that one segment says both where it took two.
-    /// Worth it where a reader is told at once and reads at once, if perhaps in another
-    /// thread. Default: zero, no waiting (RFC 9293 §3.8.6.3, SHLD-19).
-    pub fn with_reader_delay(mut self, delay: Duration) -> Self {
-        self.reader_delay = delay;
         self
     }
 
@@ -350,7 +338,7 @@ impl ConnectionConfigBuilder {
         require(self.challenge_acks_per_second >= 1, "challenge_acks_per_second", "at least 1")?;
         require(self.initial_window.is_none_or(|iw| iw >= 1), "initial_window", "at least 1")?;
         require(
-            self.ack_delay.max(self.reader_delay) < Duration::from_millis(500),
+            self.ack_delay < Duration::from_millis(500),
             "ack_delay",
             "below 500 ms (RFC 9293, MUST-40)",
         )?;
@@ -418,7 +406,6 @@ mod tests {
         assert_eq!(field(builder().with_recv_buffer(4096, (1 << 30) + 1)), "recv_buffer");
         assert_eq!(field(builder().with_send_buffer(1, 4096)), "send_buffer");
         assert_eq!(field(builder().with_ack_delay(Duration::from_millis(500))), "ack_delay");
-        assert_eq!(field(builder().with_reader_delay(Duration::from_millis(500))), "ack_delay");
         let second = Duration::from_secs(1);
         assert_eq!(field(builder().with_rto(second, second * 2, second * 3)), "rto");
         assert_eq!(field(builder().with_dupthresh(0)), "dupthresh");

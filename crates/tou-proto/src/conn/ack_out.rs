@@ -22,8 +22,6 @@ pub(crate) struct AckPolicy {
     is_due: bool,
     /// When one that was delayed goes out at the latest.
     deadline: Option<Instant>,
-    /// It was delayed for the user to read, and no longer.
-    awaits_reader: bool,
     /// Bytes of data that arrived in order since the last acknowledgment.
     unacknowledged: u64,
     /// The largest segment the peer has sent, as an estimate of what
@@ -111,26 +109,17 @@ impl AckPolicy {
 
     /// All segments that were waiting have been taken in (RFC 9293 MUST-58 and
     /// MUST-59: one decision for what was there together). Two full-sized
-    /// segments' worth may wait for `reader_delay` if the user does not read before,
-    /// less for `delay`.
-    pub(crate) fn end_of_batch(&mut self, now: Instant, delay: Duration, reader_delay: Duration) {
+    /// segments' worth is acknowledged at once, less may wait for `delay`.
+    pub(crate) fn end_of_batch(&mut self, now: Instant, delay: Duration) {
         if self.unacknowledged == 0 {
             return;
         }
         let is_enough = self.unacknowledged >= 2 * self.peer_segment.max(SMALLEST_FULL_SIZE);
-        let delay = if is_enough { delay.min(reader_delay) } else { delay };
-        if self.quick > 0 || delay.is_zero() {
+        if is_enough || self.quick > 0 || delay.is_zero() {
             self.is_due = true;
-            return;
+        } else if self.deadline.is_none() {
+            self.deadline = Some(now + delay);
         }
-        self.awaits_reader |= is_enough;
-        let at = now + delay;
-        self.deadline = Some(self.deadline.map_or(at, |deadline| deadline.min(at)));
-    }
-
-    /// The user has read.
-    pub(crate) fn on_read(&mut self) {
-        self.is_due |= self.awaits_reader;
     }
 
     /// An acknowledgment went out, alone or with data. Only what is alone and
@@ -140,7 +129,6 @@ impl AckPolicy {
         self.duplicates = self.duplicates.saturating_sub(u8::from(is_duplicate));
         self.is_due = self.duplicates > 0;
         self.deadline = None;
-        self.awaits_reader = false;
         self.unacknowledged = 0;
         self.dsack = None;
         self.untold = None;
@@ -226,11 +214,11 @@ mod tests {
         let mut acks = AckPolicy::default();
         let now = Instant::from_secs(1);
         acks.on_data(1_000, 1_000);
-        acks.end_of_batch(now, DELAY, Duration::ZERO);
+        acks.end_of_batch(now, DELAY);
         assert!(!acks.is_due());
         assert_eq!(acks.deadline(), Some(now + DELAY));
         acks.on_data(1_000, 1_000);
-        acks.end_of_batch(now, DELAY, Duration::ZERO);
+        acks.end_of_batch(now, DELAY);
         assert!(acks.is_due());
         acks.on_sent(true);
         assert!(!acks.is_due());
@@ -241,49 +229,15 @@ mod tests {
     fn a_lone_segment_is_acknowledged_after_the_delay() {
         let mut acks = AckPolicy::default();
         acks.on_data(10, 10);
-        acks.end_of_batch(Instant::ZERO, DELAY, Duration::ZERO);
+        acks.end_of_batch(Instant::ZERO, DELAY);
         acks.on_data(5, 5);
         let later = Instant::ZERO + Duration::from_millis(30);
-        acks.end_of_batch(later, DELAY, Duration::ZERO);
+        acks.end_of_batch(later, DELAY);
         assert_eq!(acks.deadline(), Some(Instant::ZERO + DELAY), "the first one's delay holds");
         acks.on_timeout(later);
         assert!(!acks.is_due());
         acks.on_timeout(Instant::ZERO + DELAY);
         assert!(acks.is_due());
-    }
-
-    #[test]
-    fn two_full_sized_segments_may_wait_for_the_reader_but_not_for_long() {
-        let reader_delay = Duration::from_millis(1);
-        let now = Instant::from_secs(1);
-        let arrived = |octets| {
-            let mut acks = AckPolicy::default();
-            acks.on_data(octets, 1_000);
-            acks.end_of_batch(now, DELAY, reader_delay);
-            assert!(!acks.is_due());
-            acks
-        };
-        let mut acks = arrived(2_000);
-        acks.on_timeout(now + reader_delay);
-        assert!(acks.is_due(), "nobody has read");
-        let mut acks = arrived(2_000);
-        acks.on_read();
-        assert!(acks.is_due());
-        acks.on_sent(true);
-        acks.on_read();
-        assert!(!acks.is_due(), "that was acknowledged");
-        let mut acks = arrived(1_000);
-        acks.on_read();
-        assert!(!acks.is_due(), "less than two waits for company");
-        acks.on_data(1_000, 1_000);
-        acks.end_of_batch(now, DELAY, reader_delay);
-        assert_eq!(acks.deadline(), Some(now + reader_delay), "from then on for the reader");
-        let mut acks = AckPolicy::default();
-        acks.on_disorder();
-        acks.on_sent(true);
-        acks.on_data(2_000, 1_000);
-        acks.end_of_batch(now, DELAY, reader_delay);
-        assert!(acks.is_due(), "after disorder nothing waits");
     }
 
     #[test]
@@ -294,7 +248,7 @@ mod tests {
         let mut quick = 0;
         loop {
             acks.on_data(10, 1_000);
-            acks.end_of_batch(Instant::ZERO, DELAY, Duration::ZERO);
+            acks.end_of_batch(Instant::ZERO, DELAY);
             if !acks.is_due() {
                 break;
             }

@@ -1,8 +1,6 @@
 //! A segment arrives: RFC 9293 §3.10.7.4, in its order, with RFC 7323's
 //! timestamp check and RFC 5961's mitigations where they belong.
 
-use core::time::Duration;
-
 use bytes::Bytes;
 
 use crate::buffer::Payload;
@@ -150,11 +148,7 @@ impl Connection {
     /// All segments that were waiting have been taken in: decides on an
     /// acknowledgment (RFC 9293 MUST-58, MUST-59).
     pub fn end_of_batch(&mut self, now: Instant) {
-        let fields = &self.config.fields;
-        // Where there is nothing to read, nobody will.
-        let reader_delay =
-            if self.recv.unread() > 0 { fields.reader_delay } else { Duration::ZERO };
-        self.acks.end_of_batch(now, fields.ack_delay, reader_delay);
+        self.acks.end_of_batch(now, self.config.fields.ack_delay);
         self.settle(now);
     }
 

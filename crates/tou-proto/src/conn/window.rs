@@ -59,7 +59,6 @@ impl Connection {
     /// hear of it although there is nothing else to tell, when the window it
     /// sees was (nearly) shut and reopens, or grows by a quarter of the buffer.
     pub(super) fn on_user_read(&mut self, now: Instant, bytes: u64) {
-        self.acks.on_read();
         // A side that only receives has the handshake's sample, taken while
         // nothing was busy, or none. A round trip taken for too long only makes
         // the buffer grow sooner.

@@ -24,26 +24,18 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long data may stay unacknowledged in a connection of this driver.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an acknowledgment waits for a reader who has just been woken: long against
-/// what that takes, short against any path on which it would be missed.
-const READER_DELAY: Duration = Duration::from_millis(1);
-
 /// How a connection of this driver finds out that its peer is gone: within two
 /// minutes of silence.
 const KEEPALIVE: Keepalive =
     Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 };
 
 /// The configuration of connections that are given none, to start from: the
-/// core's, with a user timeout of 30 s, with keepalive (first probe after 60 s of
-/// silence, then six, 10 s apart), and with acknowledgments that wait for the reader
-/// for 1 ms.
+/// core's, with a user timeout of 30 s and with keepalive (first probe after
+/// 60 s of silence, then six, 10 s apart).
 ///
-/// The core's own defaults are RFC 9293's: five minutes, no keepalive, no waiting.
+/// The core's own defaults are RFC 9293's: five minutes, and no keepalive.
 pub fn default_connection_config() -> ConnectionConfigBuilder {
-    ConnectionConfig::builder()
-        .with_user_timeout(USER_TIMEOUT)
-        .with_keepalive(Some(KEEPALIVE))
-        .with_reader_delay(READER_DELAY)
+    ConnectionConfig::builder().with_user_timeout(USER_TIMEOUT).with_keepalive(Some(KEEPALIVE))
 }
 
 /// What a driver starts with.
