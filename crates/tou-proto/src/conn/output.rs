@@ -17,10 +17,11 @@ use super::persist::Kind;
 use super::schedule::{Batch, Decision, Plan, Reason};
 use super::state::State;
 
-/// What [`Connection::poll_transmit`] put into the buffer.
+/// What is in the buffer after [`Connection::poll_transmit`], or
+/// [`Connection::join_transmit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filled {
-    /// How many segments.
+    /// How many segments, those of others that were joined included.
     pub segments: usize,
     /// Octets from the start of one to the next, head- and tailroom included.
     pub stride: usize,
