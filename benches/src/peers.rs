@@ -11,6 +11,7 @@ mod process;
 mod report;
 pub(crate) mod system;
 mod transport;
+mod warm_up;
 
 use core::error::Error;
 use std::fs;

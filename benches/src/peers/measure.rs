@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::pattern::{PIECE, Pattern};
 use super::system::{Stopwatch, Usage};
 use super::transport::{Stream, Transport};
+use super::warm_up::WarmUp;
 
 /// Named results.
 pub(crate) type Figures = BTreeMap<String, f64>;
@@ -60,8 +61,8 @@ pub(crate) async fn client<T: Transport>(transport: &T, plan: &Plan) -> io::Resu
 
 pub(crate) async fn server<T: Transport>(transport: &T, plan: &Plan) -> io::Result<Figures> {
     match plan.measure {
-        Measure::Bulk => receive_bulk(transport, 1).await,
-        Measure::Streams => receive_bulk(transport, plan.streams).await,
+        Measure::Bulk => receive_bulk(transport, 1, plan.seconds).await,
+        Measure::Streams => receive_bulk(transport, plan.streams, plan.seconds).await,
         Measure::Latency => {
             let mut stream = transport.accept().await?;
             let before = Usage::now()?;
@@ -83,6 +84,37 @@ pub(crate) async fn server<T: Transport>(transport: &T, plan: &Plan) -> io::Resu
     }
 }
 
+/// What one connection has carried.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carried {
+    octets: u64,
+    /// Those before the warm-up was over.
+    uncounted: Option<u64>,
+}
+
+impl Carried {
+    /// So many more octets were carried.
+    fn add(&mut self, octets: usize, warm_up: &WarmUp) -> io::Result<()> {
+        self.octets += octets as u64;
+        if self.uncounted.is_none() && warm_up.is_over()? {
+            self.uncounted = Some(self.octets);
+        }
+        Ok(())
+    }
+
+    /// Octets since the warm-up was over.
+    fn counted(&self) -> u64 {
+        self.uncounted.map_or(0, |uncounted| self.octets - uncounted)
+    }
+}
+
+/// Octets that these connections have carried: in all, and since the warm-up was over.
+fn sum(carried: &[Carried]) -> (f64, f64) {
+    let all: u64 = carried.iter().map(|carried| carried.octets).sum();
+    let counted: u64 = carried.iter().map(Carried::counted).sum();
+    (all as f64, counted as f64)
+}
+
 /// Writes to so many connections for so long, then waits until all has arrived.
 async fn send_bulk<T: Transport>(
     transport: &T,
@@ -94,15 +126,14 @@ async fn send_bulk<T: Transport>(
         streams.push(transport.connect().await?);
     }
     let pattern = Arc::new(Pattern::new());
-    let (before, watch) = (Usage::now()?, Stopwatch::start());
-    let parts = streams.into_iter().map(|stream| send(stream, Arc::clone(&pattern), seconds));
-    let sent = transport.run_all(parts.collect()).await?;
-    let (elapsed, used) = (watch.seconds(), Usage::since(before)?);
-    let octets = sent.iter().sum::<u64>() as f64;
+    let warm_up = Arc::new(WarmUp::of(seconds));
+    let send = |stream| send(stream, Arc::clone(&pattern), Arc::clone(&warm_up), seconds);
+    let sent = transport.run_all(streams.into_iter().map(send).collect()).await?;
+    let (_, used) = warm_up.since()?;
+    let (octets, counted) = sum(&sent);
     let mut figures = figures([
         ("octets_sent", octets),
-        ("gbit", octets * 8e-9 / elapsed),
-        ("tx_cpu", used.cpu / (octets / GIB)),
+        ("tx_cpu", used.cpu / (counted / GIB)),
         ("least_share", share_of_least(&sent)),
     ]);
     if let Some(used) = transport.socket_use() {
@@ -112,12 +143,17 @@ async fn send_bulk<T: Transport>(
     Ok(figures)
 }
 
-async fn send(mut stream: impl Stream, pattern: Arc<Pattern>, seconds: f64) -> io::Result<u64> {
+async fn send(
+    mut stream: impl Stream,
+    pattern: Arc<Pattern>,
+    warm_up: Arc<WarmUp>,
+    seconds: f64,
+) -> io::Result<Carried> {
     let watch = Stopwatch::start();
-    let mut sent = 0;
+    let mut sent = Carried::default();
     while watch.seconds() < seconds {
-        stream.write(pattern.piece(sent)).await?;
-        sent += PIECE as u64;
+        stream.write(pattern.piece(sent.octets)).await?;
+        sent.add(PIECE, &warm_up)?;
     }
     stream.finish().await?;
     if stream.read(&mut [0; 8]).await? != 0 {
@@ -128,40 +164,52 @@ async fn send(mut stream: impl Stream, pattern: Arc<Pattern>, seconds: f64) -> i
 }
 
 /// What the connection that came off worst got, of what is an equal share.
-fn share_of_least(sent: &[u64]) -> f64 {
-    let sum: u64 = sent.iter().sum();
-    let least = sent.iter().min().copied().unwrap_or(0);
-    least as f64 * sent.len() as f64 / sum.max(1) as f64
+fn share_of_least(sent: &[Carried]) -> f64 {
+    let (_, counted) = sum(sent);
+    let least = sent.iter().map(Carried::counted).min().unwrap_or(0);
+    least as f64 * sent.len() as f64 / counted.max(1.0)
 }
 
-async fn receive_bulk<T: Transport>(transport: &T, connections: usize) -> io::Result<Figures> {
+async fn receive_bulk<T: Transport>(
+    transport: &T,
+    connections: usize,
+    seconds: f64,
+) -> io::Result<Figures> {
     let mut streams = Vec::with_capacity(connections);
     for _ in 0..connections {
         streams.push(transport.accept().await?);
     }
     let pattern = Arc::new(Pattern::new());
-    let before = Usage::now()?;
-    let parts = streams.into_iter().map(|stream| receive(stream, Arc::clone(&pattern)));
-    let received = transport.run_all(parts.collect()).await?;
-    let used = Usage::since(before)?;
-    let octets = received.iter().sum::<u64>() as f64;
-    let mut figures = figures([("octets_received", octets), ("rx_cpu", used.cpu / (octets / GIB))]);
+    let warm_up = Arc::new(WarmUp::of(seconds));
+    let receive = |stream| receive(stream, Arc::clone(&pattern), Arc::clone(&warm_up));
+    let received = transport.run_all(streams.into_iter().map(receive).collect()).await?;
+    let (elapsed, used) = warm_up.since()?;
+    let (octets, counted) = sum(&received);
+    let mut figures = figures([
+        ("octets_received", octets),
+        ("gbit", counted * 8e-9 / elapsed),
+        ("rx_cpu", used.cpu / (counted / GIB)),
+    ]);
     if let Some(used) = transport.socket_use() {
         figures.insert("rx_call".into(), used.received_per_call);
     }
     Ok(figures)
 }
 
-async fn receive(mut stream: impl Stream, pattern: Arc<Pattern>) -> io::Result<u64> {
+async fn receive(
+    mut stream: impl Stream,
+    pattern: Arc<Pattern>,
+    warm_up: Arc<WarmUp>,
+) -> io::Result<Carried> {
     let mut buffer = vec![0; PIECE];
-    let mut received = 0;
+    let mut received = Carried::default();
     loop {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
             break;
         }
-        pattern.check(received, &buffer[..read])?;
-        received += read as u64;
+        pattern.check(received.octets, &buffer[..read])?;
+        received.add(read, &warm_up)?;
     }
     stream.finish().await?;
     stream.close().await?;
@@ -172,27 +220,26 @@ async fn receive(mut stream: impl Stream, pattern: Arc<Pattern>) -> io::Result<u
 async fn ask<T: Transport>(transport: &T, seconds: f64) -> io::Result<Figures> {
     let mut stream = transport.connect().await?;
     let mut nanos: Vec<u64> = Vec::with_capacity(1 << 20);
-    let mut warm_up = Some(seconds / 10.0);
+    let (warm_up, watch) = (WarmUp::of(seconds), Stopwatch::start());
     let mut request = [0x5A; REQUEST];
     let mut answer = [0; REQUEST];
-    let (mut before, mut watch) = (Usage::now()?, Stopwatch::start());
     for number in 0_u64.. {
+        let is_counted = warm_up.is_over()?;
         request[..8].copy_from_slice(&number.to_be_bytes());
         let round_trip = Stopwatch::start();
         stream.write(&request).await?;
         stream.read_exact(&mut answer).await?;
-        nanos.push(u64::try_from(round_trip.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        if is_counted {
+            nanos.push(u64::try_from(round_trip.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
         if request != answer {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not the answer to that"));
         }
-        if warm_up.is_some_and(|warm_up| watch.seconds() >= warm_up) {
-            (before, watch, warm_up) = (Usage::now()?, Stopwatch::start(), None);
-            nanos.clear();
-        } else if watch.seconds() >= seconds {
+        if watch.seconds() >= seconds {
             break;
         }
     }
-    let cpu = Usage::since(before)?.cpu;
+    let (_, used) = warm_up.since()?;
     stream.finish().await?;
     stream.close().await?;
     nanos.sort_unstable();
@@ -200,7 +247,7 @@ async fn ask<T: Transport>(transport: &T, seconds: f64) -> io::Result<Figures> {
     Ok(figures([
         ("p50", micros(0.5)),
         ("p99", micros(0.99)),
-        ("client_cpu", cpu * 1e6 / nanos.len().max(1) as f64),
+        ("client_cpu", used.cpu * 1e6 / nanos.len().max(1) as f64),
     ]))
 }
 
