@@ -71,6 +71,19 @@ fn a_little_room_is_not_worth_a_window_update() {
 }
 
 #[test]
+fn an_open_window_is_told_to_be_larger_once_that_is_half_the_buffer() {
+    let (mut script, conn) = with_buffer(8_000);
+    for start in [1, 1_001, 2_001, 3_001, 4_001, 5_001] {
+        script.inject_loosely(data(start, 1, vec![0; 1_000]));
+    }
+    script.take_output();
+    script.host.read(conn, &mut [0; 3_999]).unwrap();
+    script.expect_silence(10_000);
+    script.host.read(conn, &mut [0; 1]).unwrap();
+    script.expect(ack(1, 6_001).win(6_000));
+}
+
+#[test]
 fn reader_of_small_segments_announces_no_silly_window() {
     // RFC 9293 §3.8.6.2.2, MUST-39: the step is our segment or half the buffer,
     // however little the peer puts into its segments.

@@ -20,9 +20,6 @@ use crate::observe::{Observer, PumpEvent};
 use crate::raw::{KernelSocket, RawSocket};
 use crate::socket::{Received, UdpSocket};
 
-/// Looks at the socket that one service takes at most.
-const RECV_ROUNDS: usize = 4;
-
 /// Batches that one flush sends at most.
 const FLUSH_BATCHES: usize = 64;
 
@@ -198,7 +195,7 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
     }
 
     /// Does everything that can be done now, once and in the right order:
-    /// receives, lets time pass, sends; a few rounds of it when much arrives.
+    /// receives, lets time pass, sends.
     ///
     /// # Errors
     /// When the socket is broken.
@@ -210,36 +207,20 @@ impl<M: DatagramMachine, R: RawSocket> Pump<M, R> {
     ///
     /// # Errors
     /// When the socket is broken.
-    pub fn service_at(&mut self, mut now: Instant) -> io::Result<Progress> {
-        let mut progress = Progress::default();
-        for _ in 0..RECV_ROUNDS {
-            let received = self.recv_round(now)?;
-            self.handle_timeout_at(now);
-            let flushed = self.flush_at(now);
-            progress = Progress { more: received.more, ..progress.and(received) }.and(flushed);
-            if !received.more {
-                break;
-            }
-            now = self.clock.now();
-        }
-        Ok(progress)
+    pub fn service_at(&mut self, now: Instant) -> io::Result<Progress> {
+        let received = self.recv_round(now)?;
+        self.handle_timeout_at(now);
+        let flushed = self.flush_at(now);
+        Ok(received.and(flushed))
     }
 
-    /// Receives what is there, a few looks' worth at most, and gives it to the
+    /// Receives what is there, one look's worth at most, and gives it to the
     /// machine together with any error reports.
     ///
     /// # Errors
     /// When the socket is broken.
     pub fn recv_ready(&mut self) -> io::Result<Progress> {
-        let mut progress = Progress::default();
-        for _ in 0..RECV_ROUNDS {
-            let received = self.recv_round(self.clock.now())?;
-            progress = Progress { more: received.more, ..progress.and(received) };
-            if !received.more {
-                break;
-            }
-        }
-        Ok(progress)
+        self.recv_round(self.clock.now())
     }
 
     /// Lets time pass, for the machine and for what impairment delays.

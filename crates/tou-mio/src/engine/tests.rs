@@ -570,3 +570,44 @@ fn whoever_makes_a_call_looks_at_the_socket_unless_a_leader_is_alone_or_has_just
         state.lead = lead;
     });
 }
+
+#[test]
+fn whoever_would_follow_in_a_crowd_looks_before_unless_somebody_has_just_looked() {
+    let rig = Rig::new(false);
+    let sender = rig.sender();
+    let engine = rig.engine();
+    engine.locked(|state| {
+        let fresh = REFRESH - Duration::from_nanos(1);
+        for (crowded, since, looks) in
+            [(true, fresh, false), (true, REFRESH, true), (false, REFRESH, false)]
+        {
+            state.crowded = crowded;
+            state.charge.await_arrival(&sender, 0);
+            let mut take = |charge: &mut Boxes, _| {
+                charge.boxes[0] = charge.boxes[0].checked_sub(1)?;
+                Some(())
+            };
+            let taken = state.attempt(state.serviced + since, &mut take);
+            assert_eq!(taken.is_some(), looks, "crowded: {crowded}, {since:?} after a look");
+            state.look(engine.clock.now());
+            state.charge.boxes[0] = 0;
+        }
+        state.crowded = false;
+    });
+}
+
+#[test]
+fn what_others_have_sent_before_does_not_keep_a_late_wait_from_its_own() {
+    let rig = Rig::new(false);
+    // Each comes as a batch of its own: it is of another size.
+    let sender = rig.sender();
+    for size in 1..=20 {
+        sender.send(&vec![1; 100 * size]).unwrap();
+    }
+    let engine = rig.engine();
+    engine.locked(|state| {
+        state.charge.await_arrival(&sender, 0);
+        let mut take = |charge: &mut Boxes, _| charge.boxes[0].checked_sub(1);
+        assert!(state.attempt_last(engine.clock.now(), &mut take).is_some());
+    });
+}

@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use crate::seq::StreamPos;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 use super::Connection;
 use super::persist::Kind;
@@ -60,6 +60,10 @@ pub(super) enum Batch {
 
 /// As much as one system call takes, nearly.
 const FULL_BATCH: u64 = 60_000;
+
+/// On a path with a longer round trip nothing waits for a batch to be full: it would be
+/// noticed, and what there pauses between acknowledgments is sent at a pace anyway.
+const SHORT_ROUND_TRIP: Span = Span::from_millis(10);
 
 /// Whether new data may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,12 +211,15 @@ impl Connection {
     }
 
     /// Whether new data had better wait for more: handing a batch to the network
-    /// costs the same whatever it holds, and while two batches are on their way
-    /// an acknowledgment will soon ask again. Not for a user who wants no delay,
-    /// and not for the last of a stream.
+    /// costs the same whatever it holds, and while one is on its way an
+    /// acknowledgment will soon ask again. Not for a user who wants no delay, not
+    /// for the last of a stream, and not where soon is long.
     fn is_worth_deferring(&self) -> bool {
         let in_flight = self.recovery.in_flight();
-        if in_flight < 2 * FULL_BATCH || self.flags.nodelay || self.flags.fin_queued {
+        if in_flight < FULL_BATCH || self.flags.nodelay || self.flags.fin_queued {
+            return false;
+        }
+        if self.recovery.srtt().is_none_or(|srtt| srtt > SHORT_ROUND_TRIP) {
             return false;
         }
         let window = self.snd.usable_window().min(self.cwnd().saturating_sub(in_flight));

@@ -57,7 +57,7 @@ impl Connection {
 
     /// The user has read: the receive buffer may grow, and the peer may have to
     /// hear of it although there is nothing else to tell, when the window it
-    /// sees was (nearly) shut and reopens, or grows by a quarter of the buffer.
+    /// sees was (nearly) shut and reopens, or grows by half the buffer.
     pub(super) fn on_user_read(&mut self, now: Instant, bytes: u64) {
         // A side that only receives has the handshake's sample, taken while
         // nothing was busy, or none. A round trip taken for too long only makes
@@ -70,7 +70,7 @@ impl Connection {
         }
         let limit = self.recv_limit();
         let was_shut = self.visible_window() < self.recv_step(limit);
-        if was_shut || growth >= limit / 4 {
+        if was_shut || growth >= limit / 2 {
             self.acks.require();
         }
     }
