@@ -173,7 +173,8 @@ struct State<C> {
     /// More has arrived than was taken in, or may have: the edge is gone, the data
     /// is not.
     unread: bool,
-    /// What was taken in has not been answered yet.
+    /// There may be something to send: an answer to what was taken in, or what a call has
+    /// left to the next.
     unanswered: bool,
     /// The leader's wait ends when the socket becomes writable, too.
     watches_writes: bool,
@@ -449,6 +450,7 @@ impl<C: Charge> State<C> {
     ) -> Step<T> {
         if self.unanswered {
             self.flush(now);
+            self.set_alarm(now);
         }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
@@ -536,14 +538,24 @@ impl<C: Charge> State<C> {
 
     /// What follows a call that may have changed something.
     fn settle(&mut self, mut now: Instant, clock: Clock) {
-        self.flush(now);
-        // A caller alone wakes at once when something arrives.
-        let is_attended = self.lead == Lead::Caller && self.followers.is_empty();
-        if !is_attended && self.is_stale(now) {
-            // An answer to what was just sent may be there. By the time before it was
-            // sent, it would have taken no time at all.
-            now = clock.now();
+        if self.crowded && self.incoming > 0 {
+            // Others will be here in no time: what they have to send goes in the same
+            // batches.
+            self.unanswered = true;
+            if !self.is_stale(now) {
+                return;
+            }
             self.look(now);
+        } else {
+            self.flush(now);
+            // A caller alone wakes at once when something arrives.
+            let is_attended = self.lead == Lead::Caller && self.followers.is_empty();
+            if !is_attended && self.is_stale(now) {
+                // An answer to what was just sent may be there. By the time before it was
+                // sent, it would have taken no time at all.
+                now = clock.now();
+                self.look(now);
+            }
         }
         self.set_alarm(now);
     }

@@ -23,6 +23,7 @@ struct Boxes {
     wants_write: bool,
     expired_at: Option<Instant>,
     expired_with: Option<Readiness>,
+    flushes: usize,
 }
 
 impl Charge for Boxes {
@@ -57,7 +58,9 @@ impl Charge for Boxes {
         self.socket.is_interruptible()
     }
 
-    fn flush(&mut self, _: Instant, _: &mut Signals) {}
+    fn flush(&mut self, _: Instant, _: &mut Signals) {
+        self.flushes += 1;
+    }
 
     fn next_deadline(&mut self) -> Option<Instant> {
         self.deadline
@@ -144,6 +147,7 @@ impl Rig {
             wants_write: false,
             expired_at: None,
             expired_with: None,
+            flushes: 0,
         };
         let background = Engine::start(boxes, &descriptor, inlet, Clock::start()).unwrap();
         let rig = Self { background, addr, _watched: watchdog() };
@@ -609,5 +613,42 @@ fn what_others_have_sent_before_does_not_keep_a_late_wait_from_its_own() {
         state.charge.await_arrival(&sender, 0);
         let mut take = |charge: &mut Boxes, _| charge.boxes[0].checked_sub(1);
         assert!(state.attempt_last(engine.clock.now(), &mut take).is_some());
+    });
+}
+
+#[test]
+fn in_a_crowd_what_is_to_be_sent_is_left_to_whoever_comes_next() {
+    let rig = Rig::new(false);
+    let engine = rig.engine();
+    engine.locked(|state| {
+        let (lead, fresh) = (state.lead, REFRESH - Duration::from_nanos(1));
+        // As a caller would who leads and is followed.
+        state.lead = Lead::Caller;
+        state.followers.insert(Ticket(0), thread::current());
+        for (crowded, incoming, flushes) in
+            [(true, 1, false), (true, 0, true), (false, 1, true), (false, 0, true)]
+        {
+            (state.crowded, state.incoming) = (crowded, incoming);
+            let before = state.charge.flushes;
+            state.settle(state.serviced + fresh, engine.clock);
+            let case = format!("crowded: {crowded}, {incoming} incoming");
+            assert_eq!(state.charge.flushes > before, flushes, "{case}");
+        }
+        (state.crowded, state.incoming) = (true, 1);
+        state.charge.deadline = Some(engine.clock.now() + SHORT);
+        let now = state.serviced + fresh;
+        state.settle(now, engine.clock);
+        // The next may have to wait, and sees to it before.
+        let before = state.charge.flushes;
+        state.alarm = None;
+        assert!(matches!(state.wait::<()>(1, now, None), Step::Follow(..)));
+        assert_eq!(state.charge.flushes, before + 1);
+        assert!(state.alarm.is_some(), "what was sent may have to be sent again");
+        // Or nobody has looked for long.
+        let looked = state.serviced;
+        state.settle(looked + REFRESH, engine.clock);
+        assert!(state.serviced > looked);
+        (state.lead, state.crowded, state.incoming) = (lead, false, 0);
+        state.followers.clear();
     });
 }
