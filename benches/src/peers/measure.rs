@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::pattern::{PIECE, Pattern};
 use super::system::{Stopwatch, Usage};
 use super::transport::{Stream, Transport};
-use super::warm_up::WarmUp;
+use super::warm_up::{Carried, WarmUp};
 
 /// Named results.
 pub(crate) type Figures = BTreeMap<String, f64>;
@@ -84,33 +84,9 @@ pub(crate) async fn server<T: Transport>(transport: &T, plan: &Plan) -> io::Resu
     }
 }
 
-/// What one connection has carried.
-#[derive(Clone, Copy, Debug, Default)]
-struct Carried {
-    octets: u64,
-    /// Those before the warm-up was over.
-    uncounted: Option<u64>,
-}
-
-impl Carried {
-    /// So many more octets were carried.
-    fn add(&mut self, octets: usize, warm_up: &WarmUp) -> io::Result<()> {
-        self.octets += octets as u64;
-        if self.uncounted.is_none() && warm_up.is_over()? {
-            self.uncounted = Some(self.octets);
-        }
-        Ok(())
-    }
-
-    /// Octets since the warm-up was over.
-    fn counted(&self) -> u64 {
-        self.uncounted.map_or(0, |uncounted| self.octets - uncounted)
-    }
-}
-
 /// Octets that these connections have carried: in all, and since the warm-up was over.
 fn sum(carried: &[Carried]) -> (f64, f64) {
-    let all: u64 = carried.iter().map(|carried| carried.octets).sum();
+    let all: u64 = carried.iter().map(Carried::octets).sum();
     let counted: u64 = carried.iter().map(Carried::counted).sum();
     (all as f64, counted as f64)
 }
@@ -152,7 +128,7 @@ async fn send(
     let watch = Stopwatch::start();
     let mut sent = Carried::default();
     while watch.seconds() < seconds {
-        stream.write(pattern.piece(sent.octets)).await?;
+        stream.write(pattern.piece(sent.octets())).await?;
         sent.add(PIECE, &warm_up)?;
     }
     stream.finish().await?;
@@ -208,7 +184,7 @@ async fn receive(
         if read == 0 {
             break;
         }
-        pattern.check(received.octets, &buffer[..read])?;
+        pattern.check(received.octets(), &buffer[..read])?;
         received.add(read, &warm_up)?;
     }
     stream.finish().await?;

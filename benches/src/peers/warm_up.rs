@@ -47,3 +47,63 @@ impl WarmUp {
         Ok((watch.seconds(), Usage::since(*before)?))
     }
 }
+
+/// What one connection has carried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Carried {
+    octets: u64,
+    /// Those before the warm-up was over.
+    uncounted: Option<u64>,
+}
+
+impl Carried {
+    /// So many more octets were carried.
+    ///
+    /// # Errors
+    /// As [`WarmUp::is_over`].
+    pub(crate) fn add(&mut self, octets: usize, warm_up: &WarmUp) -> io::Result<()> {
+        self.octets += octets as u64;
+        if self.uncounted.is_none() && warm_up.is_over()? {
+            self.uncounted = Some(self.octets);
+        }
+        Ok(())
+    }
+
+    /// Octets in all.
+    pub(crate) fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Octets since the warm-up was over.
+    pub(crate) fn counted(&self) -> u64 {
+        self.uncounted.map_or(0, |uncounted| self.octets - uncounted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_follows_the_warm_up_counts() {
+        let (long, over) = (WarmUp::of(1e6), WarmUp::of(0.0));
+        let mut carried = Carried::default();
+        carried.add(5, &long).unwrap();
+        assert_eq!((carried.octets(), carried.counted()), (5, 0));
+        // This is what shows that it is over.
+        carried.add(7, &over).unwrap();
+        assert_eq!((carried.octets(), carried.counted()), (12, 0));
+        carried.add(11, &over).unwrap();
+        assert_eq!((carried.octets(), carried.counted()), (23, 11));
+    }
+
+    #[test]
+    fn a_measure_that_ends_in_its_warm_up_has_no_figures() {
+        let warm_up = WarmUp::of(1e6);
+        assert!(!warm_up.is_over().unwrap());
+        assert!(warm_up.since().is_err());
+        let warm_up = WarmUp::of(0.0);
+        assert!(warm_up.is_over().unwrap());
+        assert!(warm_up.since().is_ok());
+    }
+}

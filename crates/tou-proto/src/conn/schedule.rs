@@ -61,8 +61,8 @@ pub(super) enum Batch {
 /// As much as one system call takes, nearly.
 const FULL_BATCH: u64 = 60_000;
 
-/// On a path with a longer round trip nothing waits for a batch to be full: it would be
-/// noticed, and what there pauses between acknowledgments is sent at a pace anyway.
+/// Where a round trip takes longer nothing waits for a batch to be full: the end of a large
+/// message would be late by a whole one.
 const SHORT_ROUND_TRIP: Span = Span::from_millis(10);
 
 /// Whether new data may go.
