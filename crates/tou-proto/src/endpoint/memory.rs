@@ -53,12 +53,23 @@ impl Memory {
         let before = core::mem::replace(charged, charge);
         self.charged = self.charged.saturating_sub(before.octets).saturating_add(charge.octets);
         if before.chunks != charge.chunks {
-            let most = self.sending.update(now, before.chunks, charge.chunks);
-            self.spares.limit_chunks(most.min(MOST_CHUNKS));
+            self.limit_spares(now, before.chunks, charge.chunks);
         }
         if self.free() < self.spares.memory() {
             self.spares.clear();
         }
+    }
+
+    /// Time has passed, perhaps without anybody's taking or giving back anything.
+    pub(super) fn pass_time(&mut self, now: Instant) {
+        self.limit_spares(now, 0, 0);
+    }
+
+    /// Keeps as many chunks at hand as were held lately. Somebody's send buffer holds `new`
+    /// instead of `old`.
+    fn limit_spares(&mut self, now: Instant, old: usize, new: usize) {
+        let most = self.sending.update(now, old, new);
+        self.spares.limit_chunks(most.min(MOST_CHUNKS));
     }
 
     /// Runs `verb`, for which the connection may take what is at hand, and where it may
@@ -158,9 +169,10 @@ mod tests {
         memory.recharge(at(9), &mut one, charge(0, 36));
         assert_eq!(memory.keep(400), 76, "nothing has happened for long");
         memory.recharge(at(20), &mut one, charge(0, 0));
-        memory.recharge(at(20), &mut other, charge(0, 1));
-        memory.recharge(at(30), &mut other, charge(0, 0));
-        assert_eq!(memory.keep(400), 64, "nobody sends");
+        memory.recharge(at(20), &mut other, charge(0, 0));
+        assert_eq!(memory.keep(400), 76, "nobody sends");
+        memory.pass_time(at(30));
+        assert_eq!(memory.keep(400), 64, "nobody has for long");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use tou_proto::{
-    ConnId, ConnectionConfig, DatagramMachine, EndpointConfig, EndpointConfigBuilder,
+    ConnId, ConnectionConfig, DatagramMachine, EndpointConfig, EndpointConfigBuilder, Keepalive,
     ReceivedBatch, TransmitBuf, WriteError,
 };
 
@@ -98,6 +98,12 @@ fn send_buffer_that_fills_again_takes_what_it_gave_back() {
             enemy.say(&mut victim, enemy.header(), &[]);
         }
     }
+    // Who sends no more needs none of it.
+    let before = victim.kept();
+    let keepalive = Keepalive { idle: Duration::from_secs(3), ..Keepalive::default() };
+    victim.endpoint.set_keepalive(victim.now, conn, Some(keepalive)).unwrap();
+    victim.wait(keepalive.idle);
+    assert!(victim.kept() + 2_500_000 < before, "{} of {before}", victim.kept());
 }
 
 #[test]
