@@ -28,7 +28,7 @@ pub(crate) use self::spares::Spares;
 /// The largest tail, and the size of the pieces that a large write is cut into. Large enough
 /// that its allocation does not show beside the copying, small enough that what of it is
 /// already released, or not yet used, does not show beside a window.
-pub(crate) const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// The smallest tail: a short request on an idle connection costs no more.
 const MIN_TAIL: usize = 512;

@@ -13,8 +13,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::buffer::{CHUNK, MIN_TAIL};
 
-/// So many of each size are kept whatever there is to send: what connections that take turns
-/// have between an acknowledgment and the next write.
+/// So many of each size are kept: what a few fast connections have between an acknowledgment
+/// and the next write, or many that take turns.
 const MOST: usize = 64;
 
 /// A store of empty allocations, or a place for one that is lent: what is not there keeps
@@ -22,16 +22,18 @@ const MOST: usize = 64;
 #[derive(Default)]
 pub(crate) struct Spares(Option<Box<Store>>);
 
+#[derive(Default)]
 struct Store {
     /// Of [`CHUNK`] octets each.
     chunks: Vec<BytesMut>,
-    /// How many of them are kept, [`MOST`] at least.
-    most_chunks: usize,
     /// Of [`MIN_TAIL`] octets each.
     tails: Vec<BytesMut>,
 }
 
 impl Spares {
+    /// The most there may be in it, in octets.
+    pub(crate) const MOST_MEMORY: u64 = (MOST * (CHUNK + MIN_TAIL)) as u64;
+
     /// An empty store.
     pub(crate) fn new() -> Self {
         Self(Some(Box::default()))
@@ -44,16 +46,6 @@ impl Spares {
         }
     }
 
-    /// Keeps so many chunks from now on, or as many as always if that is more.
-    pub(crate) fn limit_chunks(&mut self, most: usize) {
-        let Some(store) = &mut self.0 else { return };
-        store.most_chunks = most.max(MOST);
-        store.chunks.truncate(store.most_chunks);
-        if store.chunks.capacity() > 4 * store.most_chunks {
-            store.chunks.shrink_to(2 * store.most_chunks);
-        }
-    }
-
     /// Octets held.
     pub(crate) fn memory(&self) -> u64 {
         let Some(store) = &self.0 else { return 0 };
@@ -62,24 +54,16 @@ impl Spares {
 
     /// Something empty that takes `capacity` octets: what was kept last, or a new allocation.
     pub(super) fn take(&mut self, capacity: usize) -> BytesMut {
-        let kept = self.0.as_mut().and_then(|store| match capacity {
-            MIN_TAIL => store.tails.pop(),
-            CHUNK => store.chunks.pop(),
-            _ => None,
-        });
+        let kept = self.of_size(capacity).and_then(Vec::pop);
         kept.unwrap_or_else(|| BytesMut::with_capacity(capacity))
     }
 
     /// Keeps `spare`, which is empty, and all of its allocation.
     #[inline]
     pub(super) fn keep(&mut self, spare: BytesMut) {
-        let Some(store) = &mut self.0 else { return };
-        let (kept, most) = match spare.capacity() {
-            MIN_TAIL => (&mut store.tails, MOST),
-            CHUNK => (&mut store.chunks, store.most_chunks),
-            _ => return,
-        };
-        if kept.len() < most {
+        if let Some(kept) = self.of_size(spare.capacity())
+            && kept.len() < MOST
+        {
             kept.push(spare);
         }
     }
@@ -96,11 +80,14 @@ impl Spares {
             self.keep(chunk);
         }
     }
-}
 
-impl Default for Store {
-    fn default() -> Self {
-        Self { chunks: Vec::new(), most_chunks: MOST, tails: Vec::new() }
+    fn of_size(&mut self, capacity: usize) -> Option<&mut Vec<BytesMut>> {
+        let store = self.0.as_mut()?;
+        match capacity {
+            MIN_TAIL => Some(&mut store.tails),
+            CHUNK => Some(&mut store.chunks),
+            _ => None,
+        }
     }
 }
 
@@ -150,29 +137,9 @@ mod tests {
             spares.keep(BytesMut::with_capacity(CHUNK));
             spares.keep(BytesMut::with_capacity(MIN_TAIL));
         }
-        assert_eq!(spares.memory(), (MOST * (CHUNK + MIN_TAIL)) as u64);
+        assert_eq!(spares.memory(), Spares::MOST_MEMORY);
         spares.clear();
         assert_eq!(spares.memory(), 0);
-    }
-
-    #[test]
-    fn more_chunks_are_kept_while_that_is_the_limit() {
-        let mut spares = Spares::new();
-        let fill = |spares: &mut Spares| {
-            for _ in 0..10 * MOST {
-                spares.keep(BytesMut::with_capacity(CHUNK));
-                spares.keep(BytesMut::with_capacity(MIN_TAIL));
-            }
-            spares.memory() - (MOST * MIN_TAIL) as u64
-        };
-        for (limit, kept) in [(9, 9), (2, 2), (0, 1), (3, 3)] {
-            spares.limit_chunks(limit * MOST);
-            assert_eq!(fill(&mut spares), (kept * MOST * CHUNK) as u64, "{limit}");
-        }
-        spares.limit_chunks(0);
-        assert_eq!(spares.memory(), (MOST * (CHUNK + MIN_TAIL)) as u64, "at once");
-        let places = spares.0.map(|store| store.chunks.capacity());
-        assert!(places <= Some(4 * MOST), "{places:?}");
     }
 
     #[test]

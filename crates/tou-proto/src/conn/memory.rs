@@ -17,7 +17,7 @@
 
 use core::mem;
 
-use crate::buffer::{CHUNK, ReassemblyLimits, Spares};
+use crate::buffer::{ReassemblyLimits, Spares};
 use crate::config::{ConnectionConfig, ConnectionConfigBuilder, MEMORY_RESERVE, MIN_BUFFER};
 
 use super::Connection;
@@ -56,15 +56,6 @@ pub(super) fn reassembly_limits(fields: &ConnectionConfigBuilder) -> ReassemblyL
     ReassemblyLimits { ranges: fields.max_reassembly_ranges, bytes: fields.max_reassembly_bytes }
 }
 
-/// A connection's entry in the account of the memory that all share.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Charge {
-    /// What it is charged for, in octets.
-    pub(crate) octets: u64,
-    /// As much is in its send buffer as so many chunks hold.
-    pub(crate) chunks: usize,
-}
-
 impl Connection {
     /// This much memory is free, for all connections together.
     pub(crate) fn set_free_memory(&mut self, bytes: u64) {
@@ -86,11 +77,9 @@ impl Connection {
 
     /// What the connection takes of the shared memory: all but what is set aside for
     /// each.
-    pub(crate) fn charge(&self) -> Charge {
-        let send = self.send.memory();
+    pub(crate) fn charge(&self) -> u64 {
         let recv = self.recv_memory().max(cost(self.promised()));
-        let octets = (send as u64).saturating_add(recv).saturating_sub(MEMORY_RESERVE);
-        Charge { octets, chunks: send / CHUNK }
+        (self.send.memory() as u64).saturating_add(recv).saturating_sub(MEMORY_RESERVE)
     }
 
     /// What the receive buffer may hold now.

@@ -71,7 +71,7 @@ pub use self::user::Happenings;
 
 pub(crate) use self::close::Remains;
 pub(crate) use self::handshake::{Opening, SynFacts, announced_mss};
-pub(crate) use self::memory::{Charge, first_window};
+pub(crate) use self::memory::first_window;
 pub(crate) use self::reply_limit::ReplyLimit;
 pub(crate) use self::tcb::{RecvSpace, TimestampState};
 pub(crate) use self::verdict::{Extent, ResetVerdict, is_in_window, is_old_timestamp, judge_reset};

@@ -285,7 +285,6 @@ impl DatagramMachine for Endpoint {
 
     fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
-        self.memory.pass_time(now);
         self.settle_deadline();
         while let Some(slot) = self.next_due(now) {
             if let Some(entry) = self.slots.get_mut(slot) {

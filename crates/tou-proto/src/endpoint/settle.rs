@@ -1,7 +1,7 @@
 //! After anything that touched a connection: tell its owner, note its next
 //! deadline, let it stand in line to send, and bury it when it is over.
 
-use crate::conn::{Charge, State};
+use crate::conn::State;
 use crate::time::Instant;
 
 use super::Endpoint;
@@ -28,7 +28,7 @@ impl Endpoint {
             entry.is_announced = true;
             self.events.announce(entry.id(slot));
         }
-        self.memory.recharge(now, &mut entry.charged, entry.conn.charge());
+        self.memory.recharge(&mut entry.charged, entry.conn.charge());
         if self.unsettled == Some(slot) {
             self.unsettled = None;
         }
@@ -95,7 +95,7 @@ impl Endpoint {
     fn bury(&mut self, slot: u32) {
         let Some(mut entry) = self.slots.remove(slot) else { return };
         self.deadlines.set(slot, Instant::NEVER);
-        self.memory.recharge(self.now, &mut entry.charged, Charge::default());
+        self.memory.recharge(&mut entry.charged, 0);
         if self.slots.len() == 0 {
             self.memory.drop_spares();
         }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use slab::Slab;
 
-use crate::conn::{Charge, Connection, State};
+use crate::conn::{Connection, State};
 use crate::id::{ConnId, PeerId, Port};
 use crate::time::Instant;
 
@@ -34,7 +34,7 @@ pub(super) struct Slot {
     /// When it wants to be called, as it was when it was last settled.
     pub(super) deadline: Instant,
     /// What its buffers are charged for, of the memory that all share.
-    pub(super) charged: Charge,
+    pub(super) charged: u64,
     /// What it has received lately, of the room that all share.
     pub(super) received: Received,
     generation: u32,
@@ -112,7 +112,7 @@ impl Slots {
             keeps_path,
             is_speaker: false,
             deadline: Instant::NEVER,
-            charged: Charge::default(),
+            charged: 0,
             received: Received::default(),
             generation,
         });

@@ -456,7 +456,7 @@ impl Endpoint {
         let now = self.advance(now);
         let slot = self.slots.find_mut(id).ok_or(WriteError::UnknownConnection)?;
         let written = self.memory.lend(&mut slot.conn, |conn| verb(conn, now))?;
-        self.memory.recharge(now, &mut slot.charged, slot.conn.charge());
+        self.memory.recharge(&mut slot.charged, slot.conn.charge());
         if !slot.is_ready {
             self.stand_in_line(id);
         }
@@ -486,7 +486,7 @@ impl Endpoint {
         if slot.conn.is_ack_due() && !slot.is_ready {
             self.settle(now, id.slot);
         } else if result.is_ok() {
-            self.memory.recharge(now, &mut slot.charged, slot.conn.charge());
+            self.memory.recharge(&mut slot.charged, slot.conn.charge());
         }
         result
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use tou_proto::{
-    ConnId, ConnectionConfig, DatagramMachine, EndpointConfig, EndpointConfigBuilder, Keepalive,
+    ConnId, ConnectionConfig, DatagramMachine, EndpointConfig, EndpointConfigBuilder,
     ReceivedBatch, TransmitBuf, WriteError,
 };
 
@@ -69,41 +69,6 @@ fn what_is_at_hand_goes_with_the_last_connection() {
     victim.endpoint.abort(victim.now, server).unwrap();
     victim.drain();
     assert!(victim.kept() < 20_000, "{}", victim.kept());
-}
-
-#[test]
-fn send_buffer_that_fills_again_takes_what_it_gave_back() {
-    const LIMIT: u32 = 4 << 20;
-    let connection = ConnectionConfig::builder()
-        .with_send_buffer(LIMIT.into(), LIMIT.into())
-        .with_initial_window(2 * u64::from(LIMIT));
-    let config = EndpointConfig::builder().with_connection(connection.build().unwrap());
-    let mut victim = Victim::new(config, 4);
-    let (mut enemy, conn) = Enemy::connect(&mut victim, 1, 1_460).unwrap();
-    // The window of the handshake was not scaled.
-    enemy.say(&mut victim, enemy.header(), &[]);
-    let data = vec![1; LIMIT as usize];
-    for round in 0..4 {
-        let before = allocations();
-        assert_eq!(victim.endpoint.write(victim.now, conn, &data), Ok(data.len()));
-        let anew = allocations() - before;
-        // There are 256 pieces of 16 KiB, and the queue for them.
-        assert!(if round == 0 { anew >= 256 } else { anew < 16 }, "round {round}: {anew}");
-        victim.drain();
-        while victim.info(conn).send_queue > 0 {
-            let outstanding = victim.info(conn).outstanding;
-            assert!(outstanding > 0, "what is acknowledged makes room for more");
-            enemy.ack = enemy.ack.wrapping_add(u32::try_from(outstanding).unwrap());
-            victim.wait(Duration::from_millis(1));
-            enemy.say(&mut victim, enemy.header(), &[]);
-        }
-    }
-    // Who sends no more needs none of it.
-    let before = victim.kept();
-    let keepalive = Keepalive { idle: Duration::from_secs(3), ..Keepalive::default() };
-    victim.endpoint.set_keepalive(victim.now, conn, Some(keepalive)).unwrap();
-    victim.wait(keepalive.idle);
-    assert!(victim.kept() + 2_500_000 < before, "{} of {before}", victim.kept());
 }
 
 #[test]
