@@ -14,10 +14,10 @@ use std::task::Wake;
 
 use tou_proto::Instant;
 use tou_udp::Inlet;
-use tou_udp::driver::Bell;
+use tou_udp::driver::{Bell, Interest};
 
 use crate::engine::{Engine, Planned};
-use crate::hub::{Hub, Interest};
+use crate::hub::Hub;
 
 /// Runs `future` in this thread, which looks after the socket meanwhile.
 pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T {

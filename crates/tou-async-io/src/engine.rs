@@ -35,10 +35,10 @@ use std::task::Wake;
 
 use async_io::{Async, Timer};
 use tou_proto::{Endpoint, Instant};
-use tou_udp::driver::{Bell, Patience, Woken};
+use tou_udp::driver::{Bell, Interest, Patience, Woken};
 use tou_udp::{Clock, Inlet, Interrupter, Pump};
 
-use crate::hub::{Hub, Interest};
+use crate::hub::Hub;
 use crate::waiters::{Key, Waiters, Wakes};
 
 /// A call looks after the socket all the same when nobody has done so for this

@@ -9,43 +9,17 @@ use std::io;
 
 use rustc_hash::FxHashMap;
 use tou_proto::{ConnId, ConnectionError, Endpoint, Event, Instant, ListenerId, State};
+use tou_udp::driver::{Interest, Opening, Standing};
 use tou_udp::{Inbound, Pump};
 
 use crate::waiters::{Key, Waiters, Wakes};
-
-/// What an operation can wait for. It is woken at the right time or too often,
-/// never too late, and has to look again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Interest {
-    /// A stream has something to read.
-    Read(ConnId),
-    /// A stream takes data, or is connected.
-    Write(ConnId),
-    /// A listener has a connection.
-    Accept(ListenerId),
-    /// Anything has happened.
-    Progress,
-}
 
 /// The waiting room of a stream.
 #[derive(Debug, Default)]
 struct StreamSeat {
     readers: Waiters,
     writers: Waiters,
-    /// The handshake is done.
-    connected: bool,
-    /// It has ended, untimely or not.
-    ended: bool,
-    /// Why, until somebody has asked.
-    error: Option<ConnectionError>,
-}
-
-/// How far a connection that this side opens has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    Pending,
-    Connected,
-    Failed(Option<ConnectionError>),
+    standing: Standing,
 }
 
 /// A socket's pump, and who waits for its streams and listeners.
@@ -115,17 +89,12 @@ impl Hub {
 
     /// How far a connection has come that this side opens.
     pub(crate) fn opening(&self, conn: ConnId) -> Opening {
-        match self.streams.get(&conn) {
-            None => Opening::Failed(None),
-            Some(seat) if seat.connected => Opening::Connected,
-            Some(seat) if seat.ended => Opening::Failed(seat.error),
-            Some(_) => Opening::Pending,
-        }
+        self.streams.get(&conn).map_or(Opening::Failed(None), |seat| seat.standing.opening())
     }
 
     /// Why the connection ended in an untimely way; reported once.
     pub(crate) fn take_error(&mut self, conn: ConnId) -> Option<ConnectionError> {
-        self.streams.get_mut(&conn)?.error.take()
+        self.streams.get_mut(&conn)?.standing.take_error()
     }
 
     /// Whether all that was written to `conn`, and the FIN, has arrived, or
@@ -273,14 +242,13 @@ impl Hub {
                 }
                 Event::Connected(conn) => {
                     if let Some(seat) = streams.get_mut(&conn) {
-                        seat.connected = true;
+                        seat.standing.on_connected();
                         seat.writers.wake(wakes);
                     }
                 }
                 Event::Closed(conn, error) => {
                     if let Some(seat) = streams.get_mut(&conn) {
-                        seat.ended = true;
-                        seat.error = error;
+                        seat.standing.on_closed(error);
                         seat.readers.wake(wakes);
                         seat.writers.wake(wakes);
                     }

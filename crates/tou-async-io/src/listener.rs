@@ -12,9 +12,8 @@ use std::sync::Arc;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use tou_proto::{ListenerId, Port};
-use tou_udp::driver::{Timeout, error};
+use tou_udp::driver::{Interest, Timeout, error};
 
-use crate::hub::Interest;
 use crate::shared::Shared;
 use crate::socket::TouSocket;
 use crate::stream::TouStream;

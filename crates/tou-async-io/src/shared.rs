@@ -10,11 +10,11 @@ use std::io;
 use std::sync::Arc;
 
 use tou_proto::ConnectionConfig;
-use tou_udp::driver::Patience;
+use tou_udp::driver::{Interest, Patience};
 
 use crate::block;
 use crate::engine::Engine;
-use crate::hub::{Hub, Interest};
+use crate::hub::Hub;
 use crate::wait::Wait;
 
 /// A socket, as its handles share it.

@@ -9,13 +9,15 @@ use std::net::UdpSocket as StdSocket;
 use std::sync::Arc;
 
 use tou_proto::{ConnectionConfig, EndpointCounters, Port, Remote};
-use tou_udp::driver::{BACKLOG, ConnectOptions, FromSetup, Setup, error, port_of};
+use tou_udp::driver::{
+    BACKLOG, ConnectOptions, FromSetup, Interest, Opening, Setup, error, port_of,
+};
 use tou_udp::{Direction, Impairment, ImpairmentStats, SocketStats};
 
 use crate::block;
 use crate::drive::Drive;
 use crate::engine::{DriverCounters, Engine};
-use crate::hub::{Hub, Interest, Opening};
+use crate::hub::Hub;
 use crate::listener::TouListener;
 use crate::shared::Shared;
 use crate::stream::TouStream;

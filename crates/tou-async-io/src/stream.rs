@@ -14,11 +14,10 @@ use tou_proto::{
     ConnId, ConnectionInfo, Endpoint, Instant, Keepalive, Port, Remote, SetOptionError,
     UnknownConnection,
 };
-use tou_udp::driver::{ConnectOptions, Linger, Timeout, error, port_of, wildcard_for};
+use tou_udp::driver::{ConnectOptions, Interest, Linger, Timeout, error, port_of, wildcard_for};
 
 use crate::block;
 use crate::engine::Engine;
-use crate::hub::Interest;
 use crate::shared::Shared;
 use crate::socket::TouSocket;
 use crate::split::{OwnedReadHalf, OwnedWriteHalf};

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use async_io::Timer;
 use tou_proto::Instant;
+use tou_udp::driver::Interest;
 
 use crate::engine::Engine;
-use crate::hub::{Hub, Interest};
+use crate::hub::Hub;
 use crate::waiters::Key;
 
 #[derive(Debug)]

@@ -9,24 +9,10 @@ use std::io;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tou_proto::{ConnId, ConnectionError, Endpoint, Event, Instant, ListenerId, State};
-use tou_udp::driver::Readiness;
+use tou_udp::driver::{Interest, Opening, Readiness, Standing};
 use tou_udp::{Inbound, Pump};
 
 use crate::engine::{Charge, Hook, Ready, Signals, Ticket};
-
-/// What a thread can wait for. It is woken at the right time or too often,
-/// never too late, and has to look again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Interest {
-    /// A stream has something to read.
-    Read(ConnId),
-    /// A stream takes data, or is connected.
-    Write(ConnId),
-    /// A listener has a connection.
-    Accept(ListenerId),
-    /// Anything has happened.
-    Progress,
-}
 
 /// Threads that wait for the same thing; hardly ever more than one.
 type Waiting = SmallVec<[Ticket; 1]>;
@@ -37,12 +23,7 @@ struct StreamSeat {
     readers: Waiting,
     writers: Waiting,
     hook: Option<Hook>,
-    /// The handshake is done.
-    connected: bool,
-    /// It has ended, untimely or not.
-    ended: bool,
-    /// Why, until somebody has asked.
-    error: Option<ConnectionError>,
+    standing: Standing,
 }
 
 /// The waiting room of a listener.
@@ -50,14 +31,6 @@ struct StreamSeat {
 struct ListenerSeat {
     waiting: Waiting,
     hook: Option<Hook>,
-}
-
-/// How far a connection that this side opens has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    Pending,
-    Connected,
-    Failed(Option<ConnectionError>),
 }
 
 /// A socket's pump, and who waits for its streams and listeners.
@@ -114,17 +87,12 @@ impl Hub {
 
     /// How far a connection has come that this side opens.
     pub(crate) fn opening(&self, conn: ConnId) -> Opening {
-        match self.streams.get(&conn) {
-            None => Opening::Failed(None),
-            Some(seat) if seat.connected => Opening::Connected,
-            Some(seat) if seat.ended => Opening::Failed(seat.error),
-            Some(_) => Opening::Pending,
-        }
+        self.streams.get(&conn).map_or(Opening::Failed(None), |seat| seat.standing.opening())
     }
 
     /// Why the connection ended in an untimely way; reported once.
     pub(crate) fn take_error(&mut self, conn: ConnId) -> Option<ConnectionError> {
-        self.streams.get_mut(&conn)?.error.take()
+        self.streams.get_mut(&conn)?.standing.take_error()
     }
 
     /// Whether all that was written to `conn`, and the FIN, has arrived, or
@@ -237,13 +205,12 @@ impl Hub {
                 }
             }
             Event::Connected(conn) => self.tell(conn, Ready::WRITABLE, signals, |seat| {
-                seat.connected = true;
+                seat.standing.on_connected();
             }),
             Event::Readable(conn) => self.tell(conn, Ready::READABLE, signals, |_| {}),
             Event::Writable(conn) => self.tell(conn, Ready::WRITABLE, signals, |_| {}),
             Event::Closed(conn, error) => self.tell(conn, Ready::BOTH, signals, |seat| {
-                seat.ended = true;
-                seat.error = error;
+                seat.standing.on_closed(error);
             }),
             // Urgent data is read in line (RFC 6093 §3.1).
             _ => {}

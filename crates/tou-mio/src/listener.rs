@@ -10,10 +10,9 @@ use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
 use tou_proto::{ListenerId, Port};
-use tou_udp::driver::{Timeout, error};
+use tou_udp::driver::{Interest, Timeout, error};
 
 use crate::engine::{Hook, Ready};
-use crate::hub::Interest;
 use crate::shared::Shared;
 use crate::socket::TouSocket;
 use crate::stream::TouStream;

@@ -9,10 +9,10 @@ use std::io;
 use std::sync::Arc;
 
 use tou_proto::{ConnectionConfig, Port};
-use tou_udp::driver::{Patience, port_of};
+use tou_udp::driver::{Interest, Patience, port_of};
 
 use crate::engine::{Background, Engine};
-use crate::hub::{Hub, Interest};
+use crate::hub::Hub;
 
 /// A socket, as its handles share it.
 #[derive(Debug)]

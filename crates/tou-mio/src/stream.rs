@@ -14,10 +14,10 @@ use tou_proto::{
     ConnId, ConnectionInfo, Endpoint, Instant, Keepalive, Port, Remote, SetOptionError,
     UnknownConnection,
 };
-use tou_udp::driver::{ConnectOptions, Linger, Timeout, error, port_of, wildcard_for};
+use tou_udp::driver::{ConnectOptions, Interest, Linger, Timeout, error, port_of, wildcard_for};
 
 use crate::engine::{Engine, Hook, Ready};
-use crate::hub::{Hub, Interest};
+use crate::hub::Hub;
 use crate::shared::Shared;
 use crate::socket::TouSocket;
 

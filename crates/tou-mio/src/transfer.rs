@@ -5,9 +5,9 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 
 use bytes::Bytes;
 use tou_proto::{ConnId, Endpoint, Instant, ReadError, WriteError};
-use tou_udp::driver::{Timeout, error, read_vectored, write_vectored};
+use tou_udp::driver::{Interest, Timeout, error, read_vectored, write_vectored};
 
-use crate::hub::{Hub, Interest};
+use crate::hub::Hub;
 use crate::stream::TouStream;
 
 impl TouStream {
