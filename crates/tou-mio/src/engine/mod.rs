@@ -72,8 +72,8 @@ const GRACE: Duration = Duration::from_millis(1);
 /// The longest time between two looks of the background thread on watch, and so
 /// the most that an acknowledgment or a timer is late when a program stops making
 /// calls. Each look may come in the middle of a round trip of a program that does
-/// not stop: with 75,000 round trips a second on one processor, those of both sides
-/// disturb one in three hundred. One in a hundred would be the 99th percentile.
+/// not stop: with 75,000 round trips a second on one processor, the looks of both
+/// sides, some 300 a second, disturb one in 250. One in 100 would be the 99th percentile.
 const WATCH: Duration = Duration::from_millis(8);
 
 /// With so many callers waiting, handing the lead from one to the next costs more
