@@ -13,9 +13,7 @@ fn established() -> (Script, ConnId) {
 
 fn with(change: impl Fn(ConnectionConfigBuilder) -> ConnectionConfigBuilder) -> (Script, ConnId) {
     let config = change(presets::plain_builder()).build().unwrap();
-    let mut script = Script::with_connection(config);
-    let conn = script.establish(syn(0).mss(1_000).sack_ok());
-    (script, conn)
+    Script::established(config, syn(0).mss(1_000).sack_ok())
 }
 
 fn with_sack() -> (Script, ConnId) {

@@ -15,9 +15,7 @@ use tou_sim::script::{Script, ack, data, rst, syn};
 const WINDOW: u32 = 65_535;
 
 fn established() -> (Script, ConnId) {
-    let mut script = Script::with_connection(presets::plain());
-    let conn = script.establish(syn(0).mss(1_460));
-    (script, conn)
+    Script::established(presets::plain(), syn(0).mss(1_460))
 }
 
 /// Numbers as far apart as a window is wide, from `first` on, once around.

@@ -14,9 +14,7 @@ use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, syn, syn_ack};
 use tou_sim::{Manners, Pair, Talk, presets};
 
 fn established() -> (Script, ConnId) {
-    let mut script = Script::with_connection(presets::plain());
-    let conn = script.establish(syn(0).mss(1_000));
-    (script, conn)
+    Script::established(presets::plain(), syn(0).mss(1_000))
 }
 
 /// Both FINs are acknowledged, this side's came first.

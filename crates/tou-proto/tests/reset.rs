@@ -12,9 +12,7 @@ use tou_sim::presets;
 use tou_sim::script::{Script, ack, data, fin, rst, rst_ack, seg, syn, syn_ack};
 
 fn established() -> (Script, ConnId) {
-    let mut script = Script::with_connection(presets::plain());
-    let conn = script.establish(syn(0).mss(1_000));
-    (script, conn)
+    Script::established(presets::plain(), syn(0).mss(1_000))
 }
 
 #[test]

@@ -15,9 +15,7 @@ use tou_sim::{Pair, presets};
 
 fn with(change: impl Fn(ConnectionConfigBuilder) -> ConnectionConfigBuilder) -> (Script, ConnId) {
     let config = change(presets::plain_builder()).build().unwrap();
-    let mut script = Script::with_connection(config);
-    let conn = script.establish(syn(0).mss(1_000));
-    (script, conn)
+    Script::established(config, syn(0).mss(1_000))
 }
 
 fn with_keepalive() -> (Script, ConnId) {

@@ -9,9 +9,7 @@ use tou_sim::script::{Script, ack, data, fin, seg, syn};
 const MSS: u16 = 1_000;
 
 fn established() -> (Script, ConnId) {
-    let mut script = Script::with_connection(presets::plain());
-    let conn = script.establish(syn(0).mss(MSS));
-    (script, conn)
+    Script::established(presets::plain(), syn(0).mss(MSS))
 }
 
 #[test]

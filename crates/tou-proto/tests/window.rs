@@ -12,9 +12,7 @@ use tou_sim::{Knobs, Manners, Pair, Talk, presets};
 const MSS: u16 = 1_000;
 
 fn established() -> (Script, ConnId) {
-    let mut script = Script::with_connection(presets::plain());
-    let conn = script.establish(syn(0).mss(MSS));
-    (script, conn)
+    Script::established(presets::plain(), syn(0).mss(MSS))
 }
 
 /// What the peer's closed window looks like: nothing new is taken.
@@ -25,9 +23,7 @@ fn closed(ack_number: u32) -> tou_sim::Seg {
 /// A connection with a receive buffer of that size and no auto-tuning.
 fn with_buffer(octets: u64) -> (Script, ConnId) {
     let config = presets::plain_builder().with_recv_buffer(octets, octets).build().unwrap();
-    let mut script = Script::with_connection(config);
-    let conn = script.establish(syn(0).mss(MSS));
-    (script, conn)
+    Script::established(config, syn(0).mss(MSS))
 }
 
 #[test]

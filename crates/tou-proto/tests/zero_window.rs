@@ -11,9 +11,7 @@ use tou_sim::{Pair, presets};
 const MSS: u16 = 1_000;
 
 fn established() -> (Script, ConnId) {
-    let mut script = Script::with_connection(presets::plain());
-    let conn = script.establish(syn(0).mss(MSS));
-    (script, conn)
+    Script::established(presets::plain(), syn(0).mss(MSS))
 }
 
 /// The data that comes out, in one piece, when all of it is acknowledged at

@@ -94,6 +94,17 @@ impl Script {
         Self::new(config.expect("all else is default"))
     }
 
+    /// The same, with one connection, which the peer opened with `syn`.
+    ///
+    /// # Panics
+    /// If it does not come about.
+    #[must_use]
+    pub fn established(config: Arc<ConnectionConfig>, syn: Seg) -> (Self, ConnId) {
+        let mut script = Self::with_connection(config);
+        let conn = script.establish(syn);
+        (script, conn)
+    }
+
     /// An endpoint that listens.
     #[must_use]
     pub fn listening(config: Arc<EndpointConfig>) -> Self {
