@@ -30,12 +30,7 @@ impl<C: Charge> Background<C> {
             let mut ready = None;
             loop {
                 let step = own.locked(|state| {
-                    let now = own.clock.now();
-                    state.counters.wakeups += 1;
-                    if let Some(ready) = ready.take() {
-                        state.background_arrives(now, ready);
-                    }
-                    state.background_step(now, &mut last_turn)
+                    state.background_step(own.clock.now(), ready.take(), &mut last_turn)
                 });
                 if !matches!(step, Step::Lead { .. }) {
                     poller.leave();
@@ -78,7 +73,8 @@ impl<C: Charge> Drop for Background<C> {
 }
 
 /// What the background thread does next.
-enum Step {
+#[derive(Debug)]
+pub(super) enum Step {
     Stop,
     Sleep(Option<Duration>),
     Lead { timeout: Option<Duration>, writes: bool },
@@ -103,9 +99,18 @@ impl<C: Charge> State<C> {
         }
     }
 
-    /// The background thread has the lock (again). `last_turn` is what it knew
-    /// of callers' leads.
-    fn background_step(&mut self, now: Instant, last_turn: &mut u64) -> Step {
+    /// The background thread has the lock (again), if it has led with what its wait ended
+    /// with. `last_turn` is what it knew of callers' leads.
+    pub(super) fn background_step(
+        &mut self,
+        now: Instant,
+        ready: Option<Readiness>,
+        last_turn: &mut u64,
+    ) -> Step {
+        self.counters.wakeups += 1;
+        if let Some(ready) = ready {
+            self.background_arrives(now, ready);
+        }
         if self.stopping {
             return Step::Stop;
         }
@@ -125,10 +130,7 @@ impl<C: Charge> State<C> {
             Lead::Nobody => Some(now + self.watch.saturating_sub(vacant)),
             Lead::Caller if !settled => Some(now + self.watch),
             // Whoever comes after this caller will call.
-            Lead::Caller | Lead::Background => {
-                let kept = self.alarm.filter(|alarm| now < *alarm);
-                kept.into_iter().chain(due).min()
-            }
+            Lead::Caller | Lead::Background => due,
         };
         if self.lead == Lead::Background {
             // What is unread makes no edge any more.

@@ -239,7 +239,7 @@ impl<C: Charge> Engine<C> {
         self.locked(|state| {
             let now = self.clock.now();
             let result = act(&mut state.charge, now, &mut state.signals);
-            state.settle(now, self.clock);
+            state.settle(now, || self.clock.now());
             result
         })
     }
@@ -258,7 +258,7 @@ impl<C: Charge> Engine<C> {
                 state.look(now);
                 result = attempt(&mut state.charge, now);
             }
-            state.settle(now, self.clock);
+            state.settle(now, || self.clock.now());
             result
         })
     }
@@ -273,20 +273,9 @@ impl<C: Charge> Engine<C> {
     ) -> Option<T> {
         let mut arrival = Arrival::Fresh;
         loop {
-            let step = self.locked(|state| {
-                let now = self.clock.now();
-                state.arrive(arrival, interest, now);
-                let mut result = state.attempt(now, &mut attempt);
-                if result.is_none() {
-                    if deadline.is_none_or(|deadline| now < deadline) {
-                        return state.wait(interest, now, deadline);
-                    }
-                    result = state.attempt_last(now, &mut attempt);
-                }
-                state.settle(now, self.clock);
-                state.pass_on(now);
-                Step::Done(result)
-            });
+            let clock = || self.clock.now();
+            let step =
+                self.locked(|state| state.step(arrival, interest, deadline, clock, &mut attempt));
             arrival = match step {
                 Step::Done(result) => return result,
                 Step::Lead(ticket, mut post, wait) => {
@@ -382,6 +371,30 @@ impl<C: Charge> State<C> {
             wakes: Wakes::default(),
             counters: DriverCounters::default(),
         }
+    }
+
+    /// A caller has the lock (again): what it does then, and what it does once it has
+    /// released it.
+    fn step<T>(
+        &mut self,
+        arrival: Arrival,
+        interest: C::Interest,
+        deadline: Option<Instant>,
+        clock: impl Fn() -> Instant,
+        attempt: &mut impl FnMut(&mut C, Instant) -> Option<T>,
+    ) -> Step<T> {
+        let now = clock();
+        self.arrive(arrival, interest, now);
+        let mut result = self.attempt(now, attempt);
+        if result.is_none() {
+            if deadline.is_none_or(|deadline| now < deadline) {
+                return self.wait(interest, now, deadline);
+            }
+            result = self.attempt_last(now, attempt);
+        }
+        self.settle(now, clock);
+        self.pass_on(now);
+        Step::Done(result)
     }
 
     /// A caller's thread has the lock (again).
@@ -538,7 +551,7 @@ impl<C: Charge> State<C> {
     }
 
     /// What follows a call that may have changed something.
-    fn settle(&mut self, mut now: Instant, clock: Clock) {
+    fn settle(&mut self, mut now: Instant, clock: impl Fn() -> Instant) {
         if self.crowded && self.incoming > 0 {
             // Others will be here in no time: what they have to send goes in the same
             // batches.
@@ -554,7 +567,7 @@ impl<C: Charge> State<C> {
             if !is_attended && self.is_stale(now) {
                 // An answer to what was just sent may be there. By the time before it was
                 // sent, it would have taken no time at all.
-                now = clock.now();
+                now = clock();
                 self.look(now);
             }
         }
@@ -641,5 +654,7 @@ impl<C: Charge> State<C> {
     }
 }
 
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod tests;

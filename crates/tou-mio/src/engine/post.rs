@@ -55,3 +55,11 @@ impl Post {
         core::mem::take(&mut self.woken)
     }
 }
+
+#[cfg(test)]
+impl Post {
+    /// A wait is over that never was.
+    pub(super) fn end_with(&mut self, woken: Woken) {
+        self.woken = woken;
+    }
+}

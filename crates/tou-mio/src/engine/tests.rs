@@ -582,7 +582,7 @@ fn whoever_makes_a_call_looks_at_the_socket_unless_a_leader_is_alone_or_has_just
                 state.followers.insert(Ticket(0), thread::current());
             }
             state.charge.await_arrival(&sender, 0);
-            state.settle(state.serviced + since, engine.clock);
+            state.settle(state.serviced + since, || engine.now());
             let case = format!("{lead:?} leads, followed: {follows}, {since:?} after a look");
             assert_eq!(core::mem::take(&mut state.charge.boxes[0]) > 0, looks, "{case}");
             state.service(engine.clock.now(), Readiness { readable: true, writable: false });
@@ -648,14 +648,14 @@ fn in_a_crowd_what_is_to_be_sent_is_left_to_whoever_comes_next() {
         {
             (state.crowded, state.incoming) = (crowded, incoming);
             let before = state.charge.flushes;
-            state.settle(state.serviced + fresh, engine.clock);
+            state.settle(state.serviced + fresh, || engine.now());
             let case = format!("crowded: {crowded}, {incoming} incoming");
             assert_eq!(state.charge.flushes > before, flushes, "{case}");
         }
         (state.crowded, state.incoming) = (true, 1);
         state.charge.deadline = Some(engine.clock.now() + SHORT);
         let now = state.serviced + fresh;
-        state.settle(now, engine.clock);
+        state.settle(now, || engine.now());
         // The next may have to wait, and sees to it before.
         let before = state.charge.flushes;
         state.alarm = None;
@@ -664,7 +664,7 @@ fn in_a_crowd_what_is_to_be_sent_is_left_to_whoever_comes_next() {
         assert!(state.alarm.is_some(), "what was sent may have to be sent again");
         // Or nobody has looked for long.
         let looked = state.serviced;
-        state.settle(looked + REFRESH, engine.clock);
+        state.settle(looked + REFRESH, || engine.now());
         assert!(state.serviced > looked);
         (state.lead, state.crowded, state.incoming) = (lead, false, 0);
         state.followers.clear();
