@@ -7,7 +7,7 @@ use crate::buffer::Payload;
 use crate::error::ConnectionError;
 use crate::seq::StreamPos;
 use crate::time::Instant;
-use crate::wire::{SegmentFlags, SegmentHeader};
+use crate::wire::{SegmentFlags, SegmentHeader, Timestamps};
 
 use super::Connection;
 use super::state::State;
@@ -286,7 +286,7 @@ impl Connection {
             }
             self.counters.duplicate_bytes_received += seg.payload.len() as u64;
             self.acks.on_disorder();
-            self.take_timestamp_of_duplicate(now, seg);
+            self.echo_timestamp_of_duplicate(seg);
         }
     }
 
@@ -314,28 +314,37 @@ impl Connection {
     /// TS.Recent moves with segments that span the last ACK we sent (RFC 7323
     /// §4.3, (2)).
     fn take_timestamp(&mut self, now: Instant, seg: &Arrival<'_>) {
-        if let (true, Some(timestamps)) =
-            (self.negotiated.timestamps, seg.header.options.timestamps)
-            && seg.seq <= self.rcv.last_ack_sent
-            && !seg.has(SegmentFlags::RST)
-        {
+        if let Some(timestamps) = self.countable_timestamps(seg) {
             self.timestamps.set_recent(now, timestamps.tsval);
         }
     }
 
     /// The peer has sent again what is here already: our acknowledgment was lost,
-    /// or late. The next one echoes the repetition's timestamp (RFC 7323 §4.3, (2),
-    /// though §5.3 drops the segment before): echoing the first one's would tell
-    /// the peer of a round trip as long as its timeouts. Only from what a blind
-    /// sender can hardly make up: in the last window, with an acceptable ACK field.
-    fn take_timestamp_of_duplicate(&mut self, now: Instant, seg: &Arrival<'_>) {
+    /// or late. The next one echoes the repetition's timestamp (RFC 7323 §4.3, (2)):
+    /// echoing the first one's would tell the peer of a round trip as long as its
+    /// timeouts. But TS.Recent stays (§5.3 drops the segment before): what the peer sent
+    /// between the two may only be late. Only from what a blind sender can hardly make up:
+    /// in the last window, with an acceptable ACK field.
+    fn echo_timestamp_of_duplicate(&mut self, seg: &Arrival<'_>) {
         let is_recent =
             seg.data_end() <= self.rcv.nxt && self.rcv.nxt.since(seg.seq) <= self.autotune.limit();
         let is_genuine =
             seg.has(SegmentFlags::ACK) && judge_ack(&self.snd, seg.ack) != AckVerdict::Challenge;
-        if is_recent && is_genuine && !seg.has(SegmentFlags::SYN) {
-            self.take_timestamp(now, seg);
+        if is_recent
+            && is_genuine
+            && !seg.has(SegmentFlags::SYN)
+            && let Some(timestamps) = self.countable_timestamps(seg)
+        {
+            self.timestamps.set_echo(timestamps.tsval);
         }
+    }
+
+    /// The timestamps of a segment that begins no later than the last ACK we sent.
+    fn countable_timestamps(&self, seg: &Arrival<'_>) -> Option<Timestamps> {
+        let counts = self.negotiated.timestamps
+            && seg.seq <= self.rcv.last_ack_sent
+            && !seg.has(SegmentFlags::RST);
+        seg.header.options.timestamps.filter(|_| counts)
     }
 
     /// RST in the window (RFC 9293 §3.10.7.4, second; RFC 5961 §3.2).

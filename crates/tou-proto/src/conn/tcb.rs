@@ -136,6 +136,8 @@ pub(crate) struct TimestampState {
     /// Added to our clock, so that it tells nothing about other connections
     /// (RFC 7323 §5.4).
     offset: u32,
+    /// What is echoed: TS.Recent, or what the peer has sent again since.
+    echo: u32,
     /// TS.Recent, and when it was set.
     recent: Option<(u32, Instant)>,
 }
@@ -149,7 +151,7 @@ const RECENT_OUTDATED: Duration = Duration::from_secs(24 * 24 * 3_600);
 
 impl TimestampState {
     pub(crate) fn new(offset: u32) -> Self {
-        Self { offset, recent: None }
+        Self { offset, echo: 0, recent: None }
     }
 
     /// TSval for a segment sent `now`.
@@ -160,7 +162,7 @@ impl TimestampState {
 
     /// TSecr for a segment with ACK.
     pub(crate) fn tsecr(&self) -> u32 {
-        self.recent.map_or(0, |(tsval, _)| tsval)
+        self.echo
     }
 
     /// TS.Recent, unless it is none or outdated.
@@ -173,6 +175,13 @@ impl TimestampState {
     /// Sets TS.Recent.
     pub(crate) fn set_recent(&mut self, now: Instant, tsval: u32) {
         self.recent = Some((tsval, now));
+        self.echo = tsval;
+    }
+
+    /// Echoes this until TS.Recent is set again, which stays: what the peer sent before may
+    /// still come.
+    pub(crate) fn set_echo(&mut self, tsval: u32) {
+        self.echo = tsval;
     }
 
     /// The round trip that an echo of our clock measures; `None` if the echo
@@ -208,5 +217,16 @@ mod tests {
         assert_eq!(ts.recent(Instant::ZERO + day * 23), Some(7));
         assert_eq!(ts.recent(Instant::ZERO + day * 24), None);
         assert_eq!(ts.tsecr(), 7);
+    }
+
+    #[test]
+    fn what_is_only_echoed_makes_nothing_old() {
+        let mut ts = TimestampState::new(0);
+        let now = Instant::ZERO;
+        ts.set_recent(now, 7);
+        ts.set_echo(9);
+        assert_eq!((ts.recent(now), ts.tsecr()), (Some(7), 9));
+        ts.set_recent(now, 8);
+        assert_eq!((ts.recent(now), ts.tsecr()), (Some(8), 8));
     }
 }
