@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{IsTerminal, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
@@ -361,15 +361,30 @@ fn a_full_disk_fails_on_both_sides() {
 fn a_closed_output_ends_the_receiver_quietly() {
     let (outbox, inbox) = (TempDir::new("epipe-out"), TempDir::new("epipe-in"));
     let file = outbox.write("file", b"content");
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut command = tou(&["recv", "127.0.0.1:0", "--dir", inbox.path()]);
-    command.stdout(writer);
-    let (server, addr) = serve(command);
-    run(&["send", &file, &addr]).failed(1);
-    let outcome = server.finish();
-    assert_eq!(outcome.code(), Some(1));
-    assert!(outcome.stderr.lines().all(|line| line.contains("file")), "{}", outcome.stderr);
+    for once in [&[][..], &["--once"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = tou(&["recv", "127.0.0.1:0", "--force", "--dir", inbox.path()]);
+        command.args(once).stdout(writer);
+        let (server, addr) = serve(command);
+        run(&["send", &file, &addr]).failed(1);
+        let outcome = server.finish();
+        assert_eq!((outcome.code(), outcome.stderr.as_str()), (Some(1), ""), "{once:?}");
+    }
+}
+
+#[test]
+fn an_output_that_is_full_is_what_the_receiver_complains_of() {
+    let (outbox, inbox) = (TempDir::new("full-out"), TempDir::new("full-in"));
+    let file = outbox.write("file", b"content");
+    for once in [&[][..], &["--once"]] {
+        let mut command = tou(&["recv", "127.0.0.1:0", "--force", "--dir", inbox.path()]);
+        command.args(once).stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let (server, addr) = serve(command);
+        run(&["send", &file, &addr]).failed(1);
+        let line = "tou: cannot write to standard output: no space left on device";
+        assert_eq!(server.finish().failed(1), line, "{once:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use clap::Args;
@@ -89,10 +89,10 @@ fn receive_all(recv: &Recv, log: &Log) -> Result<(), Failure> {
         Ok(Served { missed, .. }) => {
             missed.iter().for_each(|reason| desk.progress.complain(reason));
         }
-        Err(failure) => desk.progress.complain(&failure.to_string()),
+        Err(failure) if !desk.is_closed() => desk.progress.complain(&failure.to_string()),
+        Err(_) => {}
     })?;
-    let failure = desk.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(()), Err)
+    desk.take_failure().map_or(Ok(()), Err)
 }
 
 fn receive_once(recv: &Recv, desk: &Desk<'_>, stream: &TouStream) -> Result<(), Failure> {
@@ -103,12 +103,11 @@ fn receive_once(recv: &Recv, desk: &Desk<'_>, stream: &TouStream) -> Result<(), 
         page.socket(&stream.socket());
         page.show(recv.common.json);
     }
-    let Served { mut missed, stay } = result?;
-    thread::sleep(stay);
-    let failure = desk.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(failure) = failure {
+    if let Some(failure) = desk.take_failure() {
         return Err(failure);
     }
+    let Served { mut missed, stay } = result?;
+    thread::sleep(stay);
     // The last one is told by whoever ends the program.
     let last = missed.pop();
     missed.iter().for_each(|reason| desk.progress.complain(reason));
@@ -122,7 +121,7 @@ struct Desk<'a> {
     form: Form,
     signals: Interruptible,
     socket: &'a TouSocket,
-    /// Why the program has to end.
+    /// Why the program has to end. Its connections fail because of that.
     failure: Mutex<Option<Failure>>,
 }
 
@@ -178,9 +177,20 @@ impl Desk<'_> {
     /// what has arrived.
     fn say(&self, say: impl FnOnce() -> Result<(), Failure>) {
         if let Err(failure) = self.progress.aside(say) {
-            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+            self.failure().get_or_insert(failure);
             self.signals.abort_all();
             let _ = self.socket.close(Duration::ZERO);
         }
+    }
+    fn is_closed(&self) -> bool {
+        self.failure().is_some()
+    }
+
+    fn take_failure(&self) -> Option<Failure> {
+        self.failure().take()
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
