@@ -251,7 +251,7 @@ impl TouStream {
         self.adjust(|endpoint, now, conn| endpoint.set_nodelay(now, conn, nodelay).map_err(unknown))
     }
 
-    /// While corked, only full segments are sent.
+    /// While corked, only full segments are sent, or what has waited 200 ms.
     ///
     /// # Errors
     /// `NotConnected` when the stream was aborted, or its socket closed.
@@ -282,7 +282,9 @@ impl TouStream {
     /// What the drop of the last handle does. `None`, the default: it returns at
     /// once, and what was written arrives later. Some time: it waits so long
     /// for that, and blocks its thread, since nothing can be awaited in a drop.
-    /// No time: it resets the connection.
+    /// No time: it resets the connection. If it is the last handle of the socket too,
+    /// as that of [`TouStream::connect`] is, the socket waits besides: see
+    /// [the end](crate#the-end).
     pub fn set_linger(&self, linger: Option<Duration>) {
         self.inner.linger.set(linger);
     }

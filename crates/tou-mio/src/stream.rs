@@ -258,7 +258,7 @@ impl TouStream {
         self.adjust(|endpoint, now, conn| endpoint.set_nodelay(now, conn, nodelay).map_err(unknown))
     }
 
-    /// While corked, only full segments are sent.
+    /// While corked, only full segments are sent, or what has waited 200 ms.
     ///
     /// # Errors
     /// `NotConnected` when the stream was aborted, or its socket closed.
@@ -288,7 +288,9 @@ impl TouStream {
 
     /// What the drop of the last handle does. `None`, the default: it returns at
     /// once, and what was written arrives later. Some time: it waits so long
-    /// for that. No time: it resets the connection.
+    /// for that. No time: it resets the connection. If it is the last handle of the
+    /// socket too, as that of [`TouStream::connect`] is, the socket waits besides
+    /// ([`Builder::with_close_timeout`](crate::Builder::with_close_timeout)).
     pub fn set_linger(&self, linger: Option<Duration>) {
         self.inner.linger.set(linger);
     }

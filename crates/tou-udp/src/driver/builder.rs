@@ -98,7 +98,8 @@ impl<S: FromSetup> Builder<S> {
     }
 
     /// The configuration of connections that are opened or accepted without one
-    /// of their own. Default: [`default_connection_config`].
+    /// of their own. Default: [`default_connection_config`], or what
+    /// [`Builder::with_endpoint`] has.
     pub fn with_connection(mut self, config: Arc<ConnectionConfig>) -> Self {
         self.connection = Some(config);
         self

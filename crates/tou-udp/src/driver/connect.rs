@@ -46,7 +46,7 @@ impl ConnectOptions {
     }
 
     /// How long to wait for the connection. Default: as long as its
-    /// configuration says.
+    /// configuration says, which is three minutes unless it is told otherwise.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
