@@ -1,9 +1,10 @@
 //! The command line: its grammar, its help, and what is said when it is wrong.
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::command::connect::Connect;
 use crate::command::demo::Demo;
@@ -167,12 +168,23 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => Failure::output(&error).report(),
         },
-        _ => Failure::usage(one_line(&error.to_string())).report(),
+        _ => {
+            let page = page(&env::args().nth(1).unwrap_or_default());
+            Failure::usage(one_line(&error.to_string(), &page)).report()
+        }
     })
 }
 
-/// The essence of what clap says in several paragraphs.
-fn one_line(message: &str) -> String {
+/// Where to read on, when the first argument was this.
+fn page(first: &str) -> String {
+    match Cli::command().find_subcommand(first) {
+        Some(command) => format!("see 'tou help {}'", command.get_name()),
+        None => "see 'tou --help'".to_owned(),
+    }
+}
+
+/// The essence of what clap says in several paragraphs, and where to read on.
+fn one_line(message: &str, page: &str) -> String {
     let mut parts = Vec::new();
     for paragraph in message.split("\n\n") {
         let paragraph = paragraph.trim().trim_start_matches("error: ");
@@ -181,14 +193,12 @@ fn one_line(message: &str) -> String {
         }
         parts.push(paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     }
-    parts.push("see 'tou --help'".to_owned());
+    parts.push(page.to_owned());
     parts.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -198,19 +208,26 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line() {
-        let error = |args: &[&str]| one_line(&Cli::try_parse_from(args).unwrap_err().to_string());
+        let error = |args: &[&str]| {
+            let page = page(args.get(1).copied().unwrap_or_default());
+            one_line(&Cli::try_parse_from(args).unwrap_err().to_string(), &page)
+        };
         assert_eq!(
             error(&["tou", "listen", "--drop", "2", "5000"]),
             "invalid value '2' for '--drop <P>': a probability is a number from 0 to 1, \
-             such as 0.05; see 'tou --help'"
+             such as 0.05; see 'tou help listen'"
         );
         assert_eq!(
             error(&["tou", "connect"]),
-            "the following required arguments were not provided: <HOST:PORT>; see 'tou --help'"
+            "the following required arguments were not provided: <HOST:PORT>; see 'tou help connect'"
+        );
+        assert_eq!(
+            error(&["tou", "demno"]),
+            "unrecognized subcommand 'demno'; tip: a similar subcommand exists: 'demo'; \
+             see 'tou --help'"
         );
         for args in [
             &["tou"][..],
-            &["tou", "demno"],
             &["tou", "demo", "--drp", "1"],
             &["tou", "demo", "-v", "--log", "info"],
             &["tou", "demo", "--cc", "x"],

@@ -48,7 +48,7 @@ pub(crate) fn run(send: &Send) -> Result<(), Failure> {
 
 impl Send {
     fn files_and_peer(&self) -> Result<(&[OsString], PeerAddress), Failure> {
-        let usage = |wrong: String| Failure::usage(format!("{wrong}; see 'tou --help'"));
+        let usage = |wrong: String| Failure::usage(format!("{wrong}; see 'tou help send'"));
         let (peer, files) = match &self.files_and_peer[..] {
             [files @ .., peer] if !files.is_empty() => (peer.to_string_lossy(), files),
             _ => return Err(usage("what to send, and where to, is FILE... HOST:PORT".to_owned())),
