@@ -71,8 +71,8 @@
 //! waits for wakes that thread and no other. Each socket also has a background
 //! thread that takes over when no thread is in a call, so that acknowledgments,
 //! retransmissions, keepalive and accepting go on whatever the program does. It
-//! takes over after one millisecond without a call, and an idle socket wakes no
-//! thread at all. [`TouSocket::driver_counters`] counts.
+//! takes over after one to eight milliseconds without a call, and an idle socket
+//! wakes no thread at all. [`TouSocket::driver_counters`] counts.
 //!
 //! # Differences from TCP in the kernel
 //!

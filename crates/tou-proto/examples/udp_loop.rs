@@ -14,7 +14,7 @@ use tou_proto::{
     Remote, TransmitBuf,
 };
 
-/// Turns the crank until `app` has had enough.
+/// Turns the crank until `app` has had enough. Once only: the endpoint's time begins here.
 fn drive(
     socket: &UdpSocket,
     endpoint: &mut Endpoint,
