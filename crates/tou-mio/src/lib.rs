@@ -101,6 +101,11 @@ mod socket;
 mod stream;
 mod transfer;
 
+/// What README.md shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
+
 pub use self::engine::{DriverCounters, Ready};
 pub use self::listener::{Incoming, TouListener};
 pub use self::socket::{Builder, TouSocket};

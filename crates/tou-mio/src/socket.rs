@@ -188,7 +188,9 @@ impl TouSocket {
 
     /// Closes all streams and listeners of this socket, whoever holds them, and
     /// waits until what was written and the FINs have arrived. Calls on these
-    /// streams return `NotConnected` from then on.
+    /// streams return `NotConnected` from then on. A server that lets its clients
+    /// finish stops accepting ([`TouListener::set_accept_timeout`]), joins their
+    /// threads, and calls this last.
     ///
     /// # Errors
     /// `TimedOut` when that took longer than `timeout`. The socket goes on

@@ -8,7 +8,7 @@ use crate::id::{ConnId, ListenerId};
 /// Events are edges, and say "look again": each kind is reported at most once
 /// until the owner has looked (read until [`crate::ReadError::WouldBlock`],
 /// written until [`crate::WriteError::WouldBlock`], accepted until `None`).
-/// One may still come when the owner has looked already.
+/// One may come late, when the owner has looked already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
