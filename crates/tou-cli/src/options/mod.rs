@@ -37,6 +37,9 @@ pub(crate) struct CommonOptions {
     #[command(flatten)]
     pub(crate) log: LogOptions,
     /// At the end, show on standard error what was counted
+    ///
+    /// listen, connect and demo show round trips, windows and queues as they were when the last
+    /// data was written, or had been received: at the end they would tell nothing.
     #[arg(long, help_heading = "Reports")]
     pub(crate) stats: bool,
     /// Report in JSON, one object a line: results on standard output, what --stats shows on standard
