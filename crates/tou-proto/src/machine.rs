@@ -47,7 +47,8 @@ impl Ecn {
 /// one buffer.
 #[derive(Clone, Debug)]
 pub struct ReceivedBatch {
-    /// The UDP address the datagrams came from.
+    /// The UDP address the datagrams came from, as `connect` was told it: an IPv4
+    /// address and the IPv6 address that it is mapped to are two peers.
     pub peer: SocketAddr,
     /// The local address they were sent to, where the carrier tells.
     pub local_ip: Option<IpAddr>,
