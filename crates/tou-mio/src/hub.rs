@@ -4,6 +4,7 @@
 //! It turns the endpoint's events into signals. It does not know how threads
 //! wait, nor what they do when they are woken.
 
+use core::mem::replace;
 use std::io;
 
 use rustc_hash::FxHashMap;
@@ -116,30 +117,31 @@ impl Hub {
     }
 
     /// Sets or clears the hook of a stream. A new hook is called at once, since
-    /// what it is for may have happened already.
+    /// what it is for may have happened already. The one that is not used any more is
+    /// returned: it may own handles, whose drop needs the lock.
+    #[must_use = "to be dropped with no lock held"]
     pub(crate) fn set_stream_hook(
         &mut self,
         conn: ConnId,
         hook: Option<Hook>,
         signals: &mut Signals,
-    ) {
-        if let Some(seat) = self.streams.get_mut(&conn) {
-            seat.hook = hook;
-            call(seat.hook.as_ref(), Ready::BOTH, signals);
-        }
+    ) -> Option<Hook> {
+        let Some(seat) = self.streams.get_mut(&conn) else { return hook };
+        call(hook.as_ref(), Ready::BOTH, signals);
+        replace(&mut seat.hook, hook)
     }
 
     /// The same for a listener.
+    #[must_use = "to be dropped with no lock held"]
     pub(crate) fn set_listener_hook(
         &mut self,
         listener: ListenerId,
         hook: Option<Hook>,
         signals: &mut Signals,
-    ) {
-        if let Some(seat) = self.listeners.get_mut(&listener) {
-            seat.hook = hook;
-            call(seat.hook.as_ref(), Ready::READABLE, signals);
-        }
+    ) -> Option<Hook> {
+        let Some(seat) = self.listeners.get_mut(&listener) else { return hook };
+        call(hook.as_ref(), Ready::READABLE, signals);
+        replace(&mut seat.hook, hook)
     }
 
     /// Has everybody who waits for `conn` look again.
@@ -158,6 +160,7 @@ impl Hub {
         abort: bool,
         signals: &mut Signals,
     ) {
+        // What tells a hook also keeps it until no lock is held.
         self.stir(conn, signals);
         self.streams.remove(&conn);
         let endpoint = self.pump.machine_mut();
@@ -165,11 +168,13 @@ impl Hub {
         let _ = if abort { endpoint.abort(now, conn) } else { endpoint.release(now, conn) };
     }
 
-    /// Stops listening.
-    pub(crate) fn drop_listener(&mut self, now: Instant, listener: ListenerId) {
-        if self.listeners.remove(&listener).is_some() {
-            self.pump.machine_mut().close_listener(now, listener);
-        }
+    /// Stops listening. Returns the hook, as [`set_listener_hook`](Self::set_listener_hook)
+    /// does.
+    #[must_use = "to be dropped with no lock held"]
+    pub(crate) fn drop_listener(&mut self, now: Instant, listener: ListenerId) -> Option<Hook> {
+        let seat = self.listeners.remove(&listener)?;
+        self.pump.machine_mut().close_listener(now, listener);
+        seat.hook
     }
 
     /// Gives up all streams gracefully, and all listeners.

@@ -149,7 +149,7 @@ impl TouListener {
         let id = self.inner.id;
         let hook = hook.map(Hook::new);
         let engine = self.inner.shared.engine();
-        engine.call(|hub, _, signals| hub.set_listener_hook(id, hook, signals));
+        drop(engine.call(|hub, _, signals| hub.set_listener_hook(id, hook, signals)));
     }
 }
 
@@ -164,7 +164,7 @@ impl fmt::Debug for TouListener {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.engine().call(|hub, now, _| hub.drop_listener(now, self.id));
+        drop(self.shared.engine().call(|hub, now, _| hub.drop_listener(now, self.id)));
     }
 }
 

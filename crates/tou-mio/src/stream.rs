@@ -247,7 +247,7 @@ impl TouStream {
     {
         let conn = self.inner.conn;
         let hook = hook.map(Hook::new);
-        self.engine().call(|hub, _, signals| hub.set_stream_hook(conn, hook, signals));
+        drop(self.engine().call(|hub, _, signals| hub.set_stream_hook(conn, hook, signals)));
     }
 
     /// Switches Nagle's algorithm off or on (RFC 9293 §3.7.4).

@@ -8,7 +8,7 @@ mod common;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use tou_mio::{ConnectOptions, Ready, TouListener, TouSocket, TouStream};
@@ -152,6 +152,42 @@ fn a_listeners_hook_tells_of_connections() {
         thread::sleep(Duration::from_millis(1));
     }
     listener.accept().unwrap();
+}
+
+#[test]
+fn hooks_may_own_last_handles() {
+    let (done, is_done) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let Pair { client, server, listener } = pair();
+        let addr = listener.local_addr().unwrap();
+        // A hook that owns one stream of the socket more.
+        let owner = || {
+            let stream = client.socket().connect(addr).unwrap();
+            move |_: Ready| _ = stream.local_port()
+        };
+        client.set_ready_hook(Some(owner()));
+        client.set_ready_hook(Some(owner()));
+        client.set_ready_hook(None::<fn(Ready)>);
+        let own = client.socket().listen().unwrap();
+        own.set_ready_hook(Some(owner()));
+        own.set_ready_hook(Some(owner()));
+        drop(own);
+        let late = client.try_clone().unwrap();
+        client.set_ready_hook(Some(owner()));
+        late.abort();
+        // It is never called.
+        client.set_ready_hook(Some(owner()));
+        let other = client.socket().connect(addr).unwrap();
+        other.set_ready_hook(Some(owner()));
+        let itself = other.try_clone().unwrap();
+        other.set_ready_hook(Some(move |_: Ready| _ = itself.local_port()));
+        drop(other);
+        client.socket().close(LONG).unwrap();
+        drop(server);
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(LONG).expect("a hook is dropped under the lock");
+    thread.join().unwrap();
 }
 
 #[test]
