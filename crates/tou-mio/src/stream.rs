@@ -239,8 +239,8 @@ impl TouStream {
     /// returned `WouldBlock`. The hook runs in whichever thread noticed, also
     /// inside a call of this thread's own, and delays every stream of the
     /// socket: it should wake somebody and return, and take no lock that is
-    /// held around calls to streams. It must not panic. A hook that owns its
-    /// stream keeps it alive.
+    /// held around calls to streams. It should not panic: that is reported, and
+    /// goes no further. A hook that owns its stream keeps it alive.
     pub fn set_ready_hook<H>(&self, hook: Option<H>)
     where
         H: Fn(Ready) + Send + Sync + 'static,

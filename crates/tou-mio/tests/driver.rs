@@ -191,6 +191,36 @@ fn hooks_may_own_last_handles() {
 }
 
 #[test]
+fn a_hook_that_panics_disturbs_no_other_stream() {
+    let Pair { client, mut server, listener } = pair();
+    let mut other = client.socket().connect(listener.local_addr().unwrap()).unwrap();
+    let (mut other_server, _) = listener.accept().unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    client.set_nonblocking(true).unwrap();
+    client.set_ready_hook(Some(move |_: Ready| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        panic!("a panic that is part of a test");
+    }));
+    assert!((&client).read(&mut [0]).is_err());
+    // It leads, so the hook is called by it.
+    let reader = thread::spawn(move || {
+        other.read_exact(&mut [0]).unwrap();
+        other
+    });
+    thread::sleep(Duration::from_millis(30));
+    server.write_all(b"x").unwrap();
+    while calls.load(Ordering::SeqCst) < 2 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    other_server.write_all(b"y").unwrap();
+    let mut other = reader.join().unwrap();
+    other.set_read_timeout(Some(LONG)).unwrap();
+    other_server.write_all(b"z").unwrap();
+    other.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
 fn an_observer_sees_the_segments() {
     let log = Arc::new(Mutex::new((0, 0)));
     let writer = Arc::clone(&log);

@@ -66,7 +66,7 @@ impl<C: Charge> Drop for Background<C> {
             // A readiness hook may hold the last handle.
             && thread.thread().id() != thread::current().id()
         {
-            // It panics only if a hook did, and has said so then.
+            // It panics only if an observer did, and has said so then.
             let _ = thread.join();
         }
     }

@@ -4,7 +4,9 @@
 //! Waking under the lock would send the woken thread straight into it. This
 //! knows threads and hooks; it does not know what they wait for.
 
+use core::panic::AssertUnwindSafe;
 use std::fmt;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::thread::Thread;
 
@@ -93,12 +95,15 @@ impl Wakes {
     }
 
     /// Unparks threads and calls hooks; nudging is up to who has the pollers.
+    ///
+    /// A hook's panic goes no further: this thread may be in a call on another stream, and
+    /// has to lead, or to see that somebody does, once that is over.
     pub(super) fn deliver(self) {
         for thread in self.threads {
             thread.unpark();
         }
         for (Hook(hook), ready) in self.hooks {
-            hook(ready);
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(ready)));
         }
     }
 }
