@@ -49,6 +49,7 @@ pub(crate) const ASKED: &[&str] = &[
     "errors::a_healthy_stream_has_no_error",
     "errors::writing_to_a_gone_peer_fails",
     "families::a_dual_stack_socket_reaches_both",
+    "families::a_scope_means_nothing_but_on_a_link",
     "families::ipv6_carries_data",
     "handles::one_reads_while_another_writes",
     "handles::readers_share_the_data",

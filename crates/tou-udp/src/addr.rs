@@ -9,14 +9,16 @@ use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::borrow::Cow;
 
 /// `addr` as the core knows it: plain IPv4 instead of IPv4-mapped, no flow
-/// label (it names a flow, not a peer).
+/// label (it names a flow, not a peer), and a scope only where there are several
+/// (RFC 4007 §6): nothing that arrives has one elsewhere.
 pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
-    match addr {
-        SocketAddr::V4(_) => addr,
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => SocketAddr::from((v4, v6.port())),
-            None => SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id())),
-        },
+    let SocketAddr::V6(v6) = addr else { return addr };
+    match v6.ip().to_ipv4_mapped() {
+        Some(v4) => SocketAddr::from((v4, v6.port())),
+        None => {
+            let scope = if v6.ip().is_unicast_link_local() { v6.scope_id() } else { 0 };
+            SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope))
+        }
     }
 }
 
@@ -63,6 +65,14 @@ mod tests {
         let ip = "fe80::1".parse().unwrap();
         let labelled = SocketAddr::V6(SocketAddrV6::new(ip, 9, 77, 3));
         assert_eq!(canonical(labelled), SocketAddr::V6(SocketAddrV6::new(ip, 9, 0, 3)));
+    }
+
+    #[test]
+    fn an_address_that_is_the_same_on_every_link_has_no_scope() {
+        for ip in ["::1", "2001:db8::1", "fd00::1"] {
+            let scoped = SocketAddr::V6(SocketAddrV6::new(ip.parse().unwrap(), 9, 0, 3));
+            assert_eq!(canonical(scoped), addr(&format!("[{ip}]:9")));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! IPv4, IPv6, and sockets that have both.
 
-use core::net::SocketAddr;
+use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
@@ -19,6 +19,8 @@ topic! { "families"
     an_ipv4_socket_cannot_reach_ipv6: "An IPv6 address is NetworkUnreachable from an IPv4 socket.";
     an_ipv6_only_listener_takes_no_ipv4:
         "Without dual stack, a listener on [::] is not there for IPv4.";
+    a_scope_means_nothing_but_on_a_link:
+        "An IPv6 address that is not link-local is reached whatever scope it is given.";
 }
 
 fn any6() -> SocketAddr {
@@ -107,4 +109,17 @@ fn an_ipv6_only_listener_takes_no_ipv4<D: Driver>(driver: &D) -> Outcome {
     fails(driver.connect(SocketAddr::new(local().ip(), port)), ErrorKind::ConnectionRefused)?;
     let client = driver.connect(local6(port))?;
     same(client.peer_addr()?, local6(port))
+}
+
+fn a_scope_means_nothing_but_on_a_link<D: Driver>(driver: &D) -> Outcome {
+    if !has_ipv6() {
+        return Ok(());
+    }
+    let listener = driver.listen(local6(0))?;
+    listener.set_accept_timeout(Some(LONG))?;
+    let port = listener.local_addr()?.port();
+    let scoped = SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 7, 1);
+    let client = driver.connect_timeout(scoped.into(), LONG)?;
+    let (server, _) = listener.accept()?;
+    meet(&client, &server)
 }
