@@ -190,8 +190,8 @@ impl TouSocket {
     /// Connects to the TCP port that is the same as the UDP port of `addr`.
     ///
     /// # Errors
-    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`;
-    /// `NotConnected` if the socket was closed.
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`; `NotConnected` if the
+    /// socket was closed.
     ///
     /// # Cancel safety
     /// When it is dropped the connection is given up.

@@ -61,7 +61,7 @@ impl TouStream {
     /// port.
     ///
     /// # Errors
-    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, or the system's.
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, or the system's.
     ///
     /// # Cancel safety
     /// When it is dropped the connection is given up.

@@ -34,6 +34,7 @@ pub(crate) const ASKED: &[&str] = &[
     "connecting::a_connect_timeout_of_zero_is_refused",
     "connecting::accepted_streams_outlive_their_listener",
     "connecting::each_acceptor_gets_one",
+    "connecting::without_a_route_nobody_waits",
     "data::a_peek_takes_nothing",
     "data::a_peek_waits",
     "data::an_echo_comes_back",

@@ -129,8 +129,8 @@ impl TouSocket {
     /// of `addr`'s addresses that answers.
     ///
     /// # Errors
-    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, `NetworkUnreachable`;
-    /// `NotConnected` if the socket was closed.
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`; `NotConnected` if the
+    /// socket was closed.
     pub fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<TouStream> {
         let mut failure = None;
         for addr in addr.to_socket_addrs()? {

@@ -50,7 +50,7 @@ impl TouStream {
     /// port, at the first of `addr`'s addresses that answers.
     ///
     /// # Errors
-    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`, or the system's.
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, or the system's.
     pub fn connect(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let mut failure = None;
         for addr in addr.to_socket_addrs()? {

@@ -20,7 +20,7 @@ pub enum ConnectionError {
     TimedOut,
     /// This side aborted it (RFC 9293 §3.10.5).
     Aborted,
-    /// There is no way to the peer.
+    /// This host had no way to the peer when it was to connect.
     Unreachable,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for ConnectionError {
             Self::Reset => "connection reset by peer",
             Self::TimedOut => "connection timed out",
             Self::Aborted => "connection aborted",
-            Self::Unreachable => "peer unreachable",
+            Self::Unreachable => "network is unreachable",
         })
     }
 }

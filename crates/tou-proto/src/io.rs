@@ -18,7 +18,7 @@ impl From<ConnectionError> for Error {
             ConnectionError::Reset => ErrorKind::ConnectionReset,
             ConnectionError::TimedOut => ErrorKind::TimedOut,
             ConnectionError::Aborted => ErrorKind::ConnectionAborted,
-            ConnectionError::Unreachable => ErrorKind::HostUnreachable,
+            ConnectionError::Unreachable => ErrorKind::NetworkUnreachable,
         };
         Self::new(kind, error)
     }

@@ -244,6 +244,9 @@ pub enum PathErrorKind {
     Refused,
     /// No way there now (ICMP net or host unreachable): soft.
     Unreachable,
+    /// This host has no way there, and did not send: hard for a connection's first
+    /// SYN, soft later.
+    NoRoute,
     /// The datagram was larger than the path takes; the path's MTU, if known.
     TooBig {
         /// Largest IP packet that fits.

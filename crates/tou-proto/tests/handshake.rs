@@ -436,13 +436,37 @@ fn path_errors_are_soft_once_connected() {
     let conn = script.establish(syn(0));
     script.host.write(conn, b"x").unwrap();
     script.expect(data(1, 1, "x"));
-    for kind in [PathErrorKind::Refused, PathErrorKind::Unreachable] {
+    for kind in [PathErrorKind::Refused, PathErrorKind::Unreachable, PathErrorKind::NoRoute] {
         let quoted = quoted(&script, Script::SERVER_PORT, Script::CLIENT_PORT, 1);
         script.host.handle_path_error(&PathError { peer: CLIENT, kind, quoted });
         script.expect_nothing();
     }
     let info = script.host.info(conn).unwrap();
-    assert_eq!((info.state, info.counters.soft_errors), (State::Established, 2));
+    assert_eq!((info.state, info.counters.soft_errors), (State::Established, 3));
+}
+
+#[test]
+fn no_route_for_the_first_syn_ends_connecting_and_later_it_does_not() {
+    let no_route = |script: &mut Script| {
+        let quoted = quoted(script, Script::CLIENT_PORT, Script::SERVER_PORT, 0);
+        let error = PathError { peer: CLIENT, kind: PathErrorKind::NoRoute, quoted };
+        script.host.handle_path_error(&error);
+    };
+    let mut script = plain();
+    let conn = script.connect();
+    script.expect(syn(0));
+    no_route(&mut script);
+    script.expect_event(Event::Readable(conn));
+    script.expect_event(Event::Closed(conn, Some(ConnectionError::Unreachable)));
+
+    let mut script = plain();
+    let conn = script.connect();
+    script.expect(syn(0));
+    script.advance(1_000);
+    script.expect(syn(0));
+    no_route(&mut script);
+    script.expect_nothing();
+    assert_eq!(script.state(conn), State::SynSent, "the way may come back");
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub(crate) enum Refusal {
     /// The interface's queue is full, or memory is short: the network lost it.
     QueueFull,
     /// A trouble of a path, perhaps of another peer's: pending errors of a
-    /// socket are returned by whatever call comes next.
+    /// socket are returned by whatever call comes next. The kind is that of the
+    /// trouble if it is this peer's.
     Path(PathErrorKind),
     /// Something in the call is not supported: a control message, or
     /// segmentation offload.
@@ -31,12 +32,12 @@ impl Refusal {
             ErrorKind::Interrupted => Self::Interrupted,
             ErrorKind::OutOfMemory => Self::QueueFull,
             ErrorKind::ConnectionRefused => Self::Path(PathErrorKind::Refused),
+            ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable => Self::Path(PathErrorKind::NoRoute),
             ErrorKind::ConnectionReset
             | ErrorKind::ConnectionAborted
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
             | ErrorKind::NetworkDown
-            | ErrorKind::AddrNotAvailable
             | ErrorKind::PermissionDenied
             | ErrorKind::TimedOut => Self::Path(PathErrorKind::Unreachable),
             _ => of_errno(error),

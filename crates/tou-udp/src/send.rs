@@ -242,8 +242,11 @@ impl<R: RawSocket> Ladder<'_, R> {
                 rung.control = self.less_control(rung.control);
                 true
             }
-            _ => {
-                self.lose(refusal, count, chunk);
+            refusal => {
+                // In a storm of reports about others nobody knows what became of this one.
+                let other = matches!(refusal, Refusal::Path(_)) && foreign;
+                let unknown = Refusal::Path(PathErrorKind::Unreachable);
+                self.lose(if other { unknown } else { refusal }, count, chunk);
                 false
             }
         }
@@ -289,7 +292,8 @@ impl<R: RawSocket> Ladder<'_, R> {
             }
             Refusal::QueueFull => (&mut self.stats.lost_queue_full, None),
             Refusal::Path(kind) => (&mut self.stats.lost_unreachable, Some(kind)),
-            _ => (&mut self.stats.lost_unreachable, Some(PathErrorKind::Unreachable)),
+            // There is nothing left to leave out: it cannot be sent at all.
+            _ => (&mut self.stats.lost_unreachable, Some(PathErrorKind::NoRoute)),
         };
         *counter += count as u64;
         if let Some(kind) = kind {

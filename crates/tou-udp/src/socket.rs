@@ -350,11 +350,8 @@ impl<R: RawSocket> UdpSocket<R> {
     fn lose_foreign(&mut self, transmit: &Transmit, data: &[u8]) -> Sent {
         let datagrams = data.len().div_ceil(transmit.stride.max(1)).max(1);
         self.stats.lost_unreachable += datagrams as u64;
-        let error = PathError {
-            peer: transmit.peer,
-            kind: PathErrorKind::Unreachable,
-            quoted: Bytes::new(),
-        };
+        let error =
+            PathError { peer: transmit.peer, kind: PathErrorKind::NoRoute, quoted: Bytes::new() };
         self.reports.push(error, &mut self.stats);
         Sent { datagrams, blocked: false }
     }

@@ -287,7 +287,7 @@ fn a_send_that_fails_is_told_of_in_the_same_call() {
     give(&mut a, v6, &numbered(1, 60));
     a.flush();
     assert_eq!(a.machine().errors[0].peer, v6);
-    assert_eq!(a.machine().errors[0].kind, PathErrorKind::Unreachable);
+    assert_eq!(a.machine().errors[0].kind, PathErrorKind::NoRoute);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Opening connections: refused, in vain, simultaneously, and in a queue.
 
-use core::net::SocketAddr;
+use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use core::time::Duration;
 use std::io::ErrorKind;
 use std::net::{Shutdown, UdpSocket};
@@ -9,6 +9,7 @@ use std::thread;
 use tou_proto::{ConnectionError, EndpointConfig, Remote};
 use tou_udp::{Direction, Impairment};
 
+use super::families::has_ipv6;
 use crate::check::{Failure, Outcome, comes, fails, holds, joined, same, same_bytes};
 use crate::clock::now;
 use crate::driver::{Connect, Driver, Listener, Setup, Socket, Stream};
@@ -29,6 +30,8 @@ topic! { "connecting"
     port_zero_is_no_destination: "Connecting to port zero is InvalidInput.";
     the_unspecified_address_is_no_destination:
         "Connecting to 0.0.0.0, which is nobody's, is InvalidInput.";
+    without_a_route_nobody_waits:
+        "Connecting where this host has no way to fails at once with NetworkUnreachable.";
     a_failed_connect_leaves_nothing:
         "After a connect that failed or timed out, the socket has no connection and is as before.";
     connections_form_before_accept:
@@ -103,6 +106,17 @@ fn the_unspecified_address_is_no_destination<D: Driver>(driver: &D) -> Outcome {
     let listener = driver.listen(local())?;
     let nobody = SocketAddr::from(([0; 4], listener.local_addr()?.port()));
     fails(driver.connect(nobody), ErrorKind::InvalidInput)?;
+    Ok(())
+}
+
+fn without_a_route_nobody_waits<D: Driver>(driver: &D) -> Outcome {
+    if !has_ipv6() {
+        return Ok(());
+    }
+    // On a link that this host has not.
+    let there = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    let nowhere = SocketAddrV6::new(there, 9, 0, u32::from(u16::MAX));
+    fails(driver.connect_timeout(nowhere.into(), LONG), ErrorKind::NetworkUnreachable)?;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ fn any6() -> SocketAddr {
 }
 
 /// Whether this machine has IPv6 at all. Says so if it has not.
-fn has_ipv6() -> bool {
+pub(super) fn has_ipv6() -> bool {
     let there = UdpSocket::bind(local6(0)).is_ok();
     if !there {
         eprintln!("NOT RUN: no IPv6 here");

@@ -114,7 +114,7 @@ pub(super) fn errno(error: ConnectionError) -> Errno {
         ConnectionError::Refused => Errno::ECONNREFUSED,
         ConnectionError::Reset => Errno::ECONNRESET,
         ConnectionError::TimedOut => Errno::ETIMEDOUT,
-        ConnectionError::Unreachable => Errno::EHOSTUNREACH,
+        ConnectionError::Unreachable => Errno::ENETUNREACH,
         _ => Errno::ECONNABORTED,
     }
 }

@@ -1,5 +1,5 @@
 //! Error reports about the path (RFC 9293 §3.9.2.2, RFC 5927): hints, but for a
-//! refusal while connecting.
+//! refusal while connecting, and for a way that was never there.
 
 use crate::error::ConnectionError;
 use crate::seq::SeqNumber;
@@ -19,6 +19,18 @@ impl Connection {
             self.fail(ConnectionError::Refused);
         } else if self.state.is_peer_done() && self.is_only_fin_left() {
             self.finish();
+        } else {
+            self.counters.soft_errors += 1;
+        }
+    }
+
+    /// This host has no way to the peer. Nobody on the network says so, and nobody can
+    /// forge it, so a connection that has sent nothing yet need not wait for the end of its
+    /// time: its user may have another address to try. A way that there was may come back.
+    pub fn handle_no_route(&mut self, quoted: SeqNumber) {
+        let is_first = self.state == State::SynSent && !self.flags.syn_retransmitted;
+        if is_first && self.is_in_flight(quoted) {
+            self.fail(ConnectionError::Unreachable);
         } else {
             self.counters.soft_errors += 1;
         }

@@ -282,6 +282,7 @@ impl Endpoint {
                     entry.conn.handle_soft_error(seq);
                 }
                 PathErrorKind::Refused => entry.conn.handle_refused(seq),
+                PathErrorKind::NoRoute => entry.conn.handle_no_route(seq),
             }
         }
         self.settle(now, slot);

@@ -171,10 +171,11 @@ impl Victim {
     }
 
     fn path_error(&mut self, kind: u8, mtu: u16, distance: i32) {
-        let kind = match kind % 4 {
+        let kind = match kind % 5 {
             0 => PathErrorKind::Refused,
             1 => PathErrorKind::Unreachable,
-            2 => PathErrorKind::TooBig { mtu: None },
+            2 => PathErrorKind::NoRoute,
+            3 => PathErrorKind::TooBig { mtu: None },
             _ => PathErrorKind::TooBig { mtu: Some(mtu) },
         };
         let isn = self.script.local_isn().map_or(0, SeqNumber::get);

@@ -18,7 +18,7 @@ pub fn connection(error: ConnectionError) -> io::Error {
         ConnectionError::Reset => ErrorKind::ConnectionReset,
         ConnectionError::TimedOut => ErrorKind::TimedOut,
         ConnectionError::Aborted => ErrorKind::ConnectionAborted,
-        ConnectionError::Unreachable => ErrorKind::HostUnreachable,
+        ConnectionError::Unreachable => ErrorKind::NetworkUnreachable,
         _ => ErrorKind::Other,
     };
     io::Error::new(kind, error)

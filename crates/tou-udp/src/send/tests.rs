@@ -356,10 +356,25 @@ fn a_peer_that_cannot_be_reached_is_told_of_and_others_are_not_disturbed() {
     assert_eq!(socket.send(&transmit(1000), &batch(10, 1000)).datagrams, 11);
     assert_eq!(socket.stats().lost_unreachable, 11);
     let error = socket.poll_error().unwrap();
-    assert_eq!((error.peer, error.kind), (peer(1), PathErrorKind::Unreachable));
+    assert_eq!((error.peer, error.kind), (peer(1), PathErrorKind::NoRoute));
     let other = Transmit { peer: peer(2), ..transmit(1000) };
     assert_eq!(socket.send(&other, &batch(10, 1000)).datagrams, 11);
     assert_eq!(socket.raw().sent.borrow().len(), 11);
+}
+
+#[test]
+fn a_storm_of_reports_about_others_is_held_against_nobody() {
+    for errno in [Errno::ECONNREFUSED, Errno::ENETUNREACH] {
+        let mut socket = socket(Kernel::default());
+        socket.raw().pending.borrow_mut().extend([errno; 20]);
+        // They say nothing worth putting aside.
+        let foreign = ErrorReport { kind: None, ..report(peer(7), PathErrorKind::Refused) };
+        socket.raw().queue.borrow_mut().extend(vec![foreign; 64 * 20]);
+        assert_eq!(socket.send(&transmit(1000), &batch(0, 1000)).datagrams, 1);
+        assert_eq!(socket.stats().lost_unreachable, 1);
+        let error = socket.poll_error().unwrap();
+        assert_eq!((error.peer, error.kind), (peer(1), PathErrorKind::Unreachable));
+    }
 }
 
 #[test]
