@@ -462,10 +462,6 @@ impl<C: Charge> State<C> {
         now: Instant,
         deadline: Option<Instant>,
     ) -> Step<T> {
-        if self.unanswered {
-            self.flush(now);
-            self.set_alarm(now);
-        }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         self.charge.enlist(interest, ticket);
@@ -474,6 +470,7 @@ impl<C: Charge> State<C> {
             self.followers.insert(ticket, thread::current());
             self.followed = Some(now);
             self.counters.follower_waits += 1;
+            self.answer(now);
             return Step::Follow(ticket, deadline.map(|deadline| deadline.saturating_since(now)));
         };
         if self.lead == Lead::Background {
@@ -484,6 +481,7 @@ impl<C: Charge> State<C> {
         self.leader = Some(ticket);
         self.turns += 1;
         self.counters.caller_waits += 1;
+        self.answer(now);
         self.set_alarm(now);
         let sooner = |due: &Instant| self.alarm.is_none_or(|alarm| *due < alarm);
         let due = self.charge.next_deadline().filter(sooner);
@@ -541,6 +539,15 @@ impl<C: Charge> State<C> {
         self.unanswered = true;
         self.charge.receive(now, inbound, &mut self.signals);
         self.collect();
+    }
+
+    /// Sends what was left to whoever comes next. Whoever is about to wait does so when it
+    /// can be woken: to send may bring what it waits for, an error report.
+    fn answer(&mut self, now: Instant) {
+        if self.unanswered {
+            self.flush(now);
+            self.set_alarm(now);
+        }
     }
 
     /// Sends what is there to send.

@@ -33,6 +33,8 @@ struct Desk {
     due: Option<Instant>,
     /// A call has made this ready to send.
     unsent: bool,
+    /// The next to be sent meets a report for this box.
+    report: Option<usize>,
     /// This waits for the socket to become writable.
     blocked: bool,
     /// As the socket is.
@@ -81,9 +83,11 @@ impl Charge for Desk {
         self.interruptible
     }
 
-    fn flush(&mut self, _: Instant, _: &mut Signals) {
+    fn flush(&mut self, _: Instant, signals: &mut Signals) {
         self.blocked |= core::mem::take(&mut self.unsent);
         self.blocked &= !self.writable;
+        let report = self.report.take();
+        self.put(report, signals);
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
@@ -260,7 +264,13 @@ impl Play {
         let mut before: BTreeSet<Ticket> = followers(&self.state);
         // One who comes by himself takes himself off the list.
         before.retain(|ticket| Some(*ticket) != own);
+        let last = self.state.last_ticket;
         let result = act(&mut self.state, self.now);
+        // One who came onto the list may have been taken off it at once.
+        let new = Ticket(self.state.last_ticket);
+        if new != Ticket(last) && self.state.leader != Some(new) {
+            before.insert(new);
+        }
         let after = followers(&self.state);
         let Wakes { threads, ring_caller, nudge_background, .. } =
             core::mem::take(&mut self.state.wakes);
@@ -450,6 +460,7 @@ impl Play {
                     self.go_on(caller);
                 }
             }
+            4 if self.rng.chance(0.3) => self.state.charge.report = Some(self.below(BOXES)),
             4 => self.call(|desk, _, _| desk.unsent = true),
             5 => {
                 let index = self.below(BOXES);
