@@ -96,6 +96,19 @@ fn long_segments_travel_with_their_own_connection_s_only() {
 }
 
 #[test]
+fn each_syn_travels_alone() {
+    let (mut client, [one, ..]) = connected();
+    let remote = Remote { addr: addr(2), port: Port::new(7).unwrap() };
+    let mut buf = many();
+    for _ in 0..2 {
+        client.connect(NOW, remote).unwrap();
+    }
+    client.write(NOW, one, b"beside them").unwrap();
+    let mut batch = || client.poll_transmit(NOW, &mut buf).map(|transmit| transmit.segments);
+    assert_eq!([batch(), batch(), batch(), batch()], [Some(1), Some(1), Some(1), None]);
+}
+
+#[test]
 fn a_carrier_without_batches_gets_none() {
     let batches = batches([10, 10, 0, 10], &mut TransmitBuf::single());
     assert_eq!(batches, [(addr(2), vec![10]), (addr(2), vec![10]), (addr(2), vec![10])]);

@@ -77,6 +77,9 @@ impl Connection {
         buf: &mut TransmitBuf,
         begun: Filled,
     ) -> Option<Filled> {
+        if self.travels_alone() {
+            return None;
+        }
         let size = begun.stride.saturating_sub(buf.headroom() + buf.tailroom());
         self.fill(now, buf, begun.segments, size)
     }
@@ -90,7 +93,7 @@ impl Connection {
         mut size: usize,
     ) -> Option<Filled> {
         let mut segments = begun;
-        let mut is_open = true;
+        let mut is_open = !self.travels_alone();
         let mut batch = Batch::New;
         let may_have_more = loop {
             let plan = match self.schedule_in(now, batch) {
@@ -125,6 +128,12 @@ impl Connection {
         self.settle(now);
         let stride = buf.headroom() + size + buf.tailroom();
         Some(Filled { segments, stride, is_open, may_have_more })
+    }
+
+    /// An error report may be all the answer that there is to a SYN, and quotes the first
+    /// segment only of a batch that the system did not send, or delivered as a whole.
+    fn travels_alone(&self) -> bool {
+        self.state == State::SynSent
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something to send.
