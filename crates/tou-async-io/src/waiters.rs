@@ -4,6 +4,7 @@
 //! crate. So wakers leave the lock before they are woken or dropped.
 
 use core::task::Waker;
+use std::panic::catch_unwind;
 
 use smallvec::SmallVec;
 
@@ -63,9 +64,14 @@ impl Wakes {
         self.discarded.push(waker);
     }
 
+    /// A waker's panic goes no further: this thread may be in a call on another stream, and
+    /// the wakers that follow are of other tasks.
     pub(crate) fn deliver(self) {
         for waker in self.woken {
-            waker.wake();
+            let _ = catch_unwind(|| waker.wake());
+        }
+        for waker in self.discarded {
+            let _ = catch_unwind(|| drop(waker));
         }
     }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use core::net::SocketAddr;
 use core::pin::{Pin, pin};
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use core::task::{Context, Waker};
 use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
@@ -317,6 +317,54 @@ fn the_last_handle_may_be_dropped_in_the_reactor() {
     go.send(()).unwrap();
     assert_eq!(peer.join().unwrap(), b" and farewell");
     assert!(waker.0.lock().unwrap().is_none());
+}
+
+/// A waker that counts how often it is woken, and may panic then.
+struct Counting {
+    panics: bool,
+    count: AtomicUsize,
+}
+
+impl Counting {
+    fn wait_for(&self, times: usize) {
+        let clock = Clock::start();
+        while self.count.load(Relaxed) != times {
+            assert!(clock.now() < Instant::ZERO + LONG, "not woken {times} times");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.count.fetch_add(1, Relaxed);
+        assert!(!self.panics, "a panic that is part of a test");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_disturbs_no_other_task() {
+    let Pair { client, mut server, .. } = block_on(pair());
+    let wakers =
+        [true, false].map(|panics| Arc::new(Counting { panics, count: AtomicUsize::new(0) }));
+    let mut readers = [client.clone(), client.clone()];
+    let mut wait = |times: usize| {
+        for (reader, waker) in readers.iter_mut().zip(&wakers) {
+            waker.wait_for(times);
+            let waker = Waker::from(Arc::clone(waker));
+            let cx = &mut Context::from_waker(&waker);
+            assert!(Pin::new(reader).poll_read(cx, &mut [0]).is_pending());
+        }
+    };
+    wait(0);
+    // The reactor wakes them.
+    block_on(server.write_all(b"x")).unwrap();
+    let mut reader = client.clone();
+    block_on(reader.read_exact(&mut [0])).unwrap();
+    wait(1);
+    // And so does a call, in its own thread.
+    client.abort();
+    wakers.iter().for_each(|waker| waker.wait_for(2));
 }
 
 #[test]
