@@ -261,12 +261,17 @@ impl Engine {
         })
     }
 
-    /// A driver's task is polled no more: somebody else has to go on.
+    /// A driver's task is polled no more: somebody else has to go on. If all handles are
+    /// gone too, nobody does.
     pub(crate) fn stop_driving(&self, key: Key) {
-        self.locked(|state| {
+        let was_last = self.locked(|state| {
             state.drivers.remove(key, state.hub.wakes());
             self.turn(state);
+            state.farewell.is_some() && state.drivers.is_empty()
         });
+        if was_last {
+            self.rest();
+        }
     }
 
     /// A thread that may have the inlet is about to wait. It waits there if no other

@@ -177,6 +177,26 @@ fn what_drives_does_not_wait_for_a_silent_peer_for_ever() {
 }
 
 #[test]
+fn who_stops_driving_last_keeps_no_socket_open() {
+    let builder = TouSocket::builder().with_close_timeout(LONG);
+    let Pair { mut client, server, .. } = block_on(pair_of(builder, TouSocket::builder()));
+    let nothing = Impairment { drop: 1.0, ..Impairment::default() };
+    client.socket().impair(Direction::Send, &nothing).unwrap();
+    block_on(client.write_all(b"into the void")).unwrap();
+    let addr = client.local_addr().unwrap();
+    let [mut drives, mut idle] = [(), ()].map(|()| Box::pin(client.socket().drive()));
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(drives.as_mut().poll(cx).is_pending());
+    drop(client);
+    drop(drives);
+    // Nobody drove for a moment, and that was the end.
+    assert!(idle.as_mut().poll(cx).is_ready());
+    drop(idle);
+    TouSocket::bind(addr).unwrap();
+    server.abort();
+}
+
+#[test]
 fn what_drives_a_socket_that_nobody_holds_ends_at_once() {
     let socket = TouSocket::bind(([127, 0, 0, 1], 0)).unwrap();
     let drive = socket.drive();
