@@ -18,6 +18,7 @@ use tou_udp::driver::{Bell, Interest};
 
 use crate::engine::{Engine, Planned};
 use crate::hub::Hub;
+use crate::waiters::Key;
 
 /// Runs `future` in this thread, which looks after the socket meanwhile.
 pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T {
@@ -26,26 +27,26 @@ pub(crate) fn block_on<T>(engine: &Engine, future: impl Future<Output = T>) -> T
     let cx = &mut Context::from_waker(&waker);
     let due = Arc::new(Due { bell: Arc::clone(&bell), is_due: AtomicBool::new(false) });
     let key = engine.new_key();
-    let mut inlet = engine.start_blocking(key, &Waker::from(Arc::clone(&due)));
-    // Not even a panic may leave the socket to nobody.
-    let _leave = OnDrop(|| engine.stop_blocking(key));
+    let inlet = engine.start_blocking(key, &Waker::from(Arc::clone(&due)));
+    let mut place = Place { engine, key, inlet };
     let mut future = pin!(future);
-    let result = loop {
+    loop {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
-            break result;
+            return result;
         }
+        let mut has_waited = false;
         while !bell.was_rung() {
-            wait(engine, &bell, &mut inlet);
+            wait(engine, &bell, &mut place.inlet);
+            has_waited = true;
         }
-        // The reactor may have rung while nobody waited, and rings only once.
         if due.is_due.swap(false, SeqCst) {
+            // The reactor may have rung while nobody waited, and rings only once.
             engine.look_after(|_, _| ());
+        } else if !has_waited {
+            // A future that wakes itself never lets this thread wait.
+            engine.call(|_, _| ());
         }
-    };
-    if let Some(inlet) = inlet {
-        engine.return_inlet(inlet);
     }
-    result
 }
 
 /// Waits once, and looks after the socket.
@@ -94,6 +95,20 @@ pub(crate) fn block_until(
     }
 }
 
+/// A thread that drives the socket. Not even a panic may leave the socket to nobody, or
+/// its inlet lost.
+struct Place<'a> {
+    engine: &'a Engine,
+    key: Key,
+    inlet: Option<Inlet>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.engine.stop_blocking(self.key, self.inlet.take());
+    }
+}
+
 /// Rings because the socket needs to be looked after, not because a task does.
 struct Due {
     bell: Arc<Bell>,
@@ -116,5 +131,39 @@ struct OnDrop<F: Fn()>(F);
 impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::panic::AssertUnwindSafe;
+    use std::io;
+    use std::panic::catch_unwind;
+
+    use tou_udp::driver::{Builder, FromSetup, Setup};
+
+    use super::*;
+
+    struct Bare(Arc<Engine>);
+
+    impl FromSetup for Bare {
+        fn from_setup(setup: Setup) -> io::Result<Self> {
+            Engine::start(setup.pump).map(Self)
+        }
+    }
+
+    #[test]
+    fn a_future_that_panics_takes_no_inlet_with_it() {
+        let built = Builder::<Bare>::default().bind("127.0.0.1:0");
+        let Bare(engine) = built.unwrap_or_else(|error| panic!("no socket: {error}"));
+        let (key, waker) = (engine.new_key(), Waker::noop());
+        let inlet = engine.start_blocking(key, waker);
+        let has_inlet = inlet.is_some();
+        engine.stop_blocking(key, inlet);
+        let panics = async { panic!("a panic that is part of a test") };
+        assert!(catch_unwind(AssertUnwindSafe(|| block_on::<()>(&engine, panics))).is_err());
+        let inlet = engine.start_blocking(key, waker);
+        assert_eq!(inlet.is_some(), has_inlet);
+        engine.stop_blocking(key, inlet);
     }
 }

@@ -342,14 +342,14 @@ impl Engine {
         })
     }
 
-    /// The inlet is free again.
-    pub(crate) fn return_inlet(&self, inlet: Inlet) {
-        self.locked(|state| state.inlet = Some(inlet));
-    }
-
-    /// The thread drives no longer.
-    pub(crate) fn stop_blocking(&self, key: Key) {
-        self.locked(|state| state.blocked -= 1);
+    /// The thread drives no longer, and its inlet is free again.
+    pub(crate) fn stop_blocking(&self, key: Key, inlet: Option<Inlet>) {
+        self.locked(|state| {
+            state.blocked -= 1;
+            if inlet.is_some() {
+                state.inlet = inlet;
+            }
+        });
         self.stop_driving(key);
     }
 

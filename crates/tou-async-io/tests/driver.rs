@@ -277,6 +277,37 @@ fn who_blocks_on_the_socket_does_the_work() {
     block_on(part(client, server));
 }
 
+#[test]
+fn a_future_that_always_wakes_itself_gets_its_data_all_the_same() {
+    const ROUNDS: usize = 5;
+    let Pair { mut client, mut server, .. } = block_on(pair());
+    let socket = client.socket();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                thread::sleep(Duration::from_millis(20));
+                block_on(server.write_all(b"x")).unwrap();
+            }
+        });
+        socket.block_on(async {
+            let reading = async {
+                let read = client.read_exact(&mut [0; ROUNDS]).await;
+                done.store(true, Relaxed);
+                read.unwrap();
+            };
+            let clock = Clock::start();
+            let spinning = async {
+                while !done.load(Relaxed) && clock.now() < Instant::ZERO + LONG {
+                    smol::future::yield_now().await;
+                }
+                assert!(done.load(Relaxed), "nobody looked at the socket");
+            };
+            future::join(reading, spinning).await;
+        });
+    });
+}
+
 /// Sends and receives as much at once.
 async fn exchange_half(stream: &TouStream) {
     let data = noise(1_000_000, 3);
