@@ -17,7 +17,7 @@ use crate::wait::Wait;
 
 impl TouStream {
     /// The next run of received data, at most `max` bytes, without copying it;
-    /// `None` is the end of the stream.
+    /// `None` is the end of the stream. For a `max` of zero there is always an empty one.
     ///
     /// # Errors
     /// As reading.

@@ -12,7 +12,7 @@ use crate::stream::TouStream;
 
 impl TouStream {
     /// The next run of received data, at most `max` bytes, without copying it;
-    /// `None` is the end of the stream.
+    /// `None` is the end of the stream. For a `max` of zero there is always an empty one.
     ///
     /// # Errors
     /// As reading.

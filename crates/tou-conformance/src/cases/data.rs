@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::thread;
 
 use bytes::Bytes;
+use tou_proto::State;
 
 use crate::check::{Outcome, comes, holds, joined, same, same_bytes};
 use crate::driver::{Driver, Stream};
@@ -53,12 +54,17 @@ fn reading_or_writing_nothing_returns_at_once<D: Driver>(driver: &D) -> Outcome 
     let nothing = || -> Outcome {
         same(client.read(&mut [])?, 0)?;
         same(client.peek(&mut [])?, 0)?;
+        same(client.read_chunk(0)?, Some(Bytes::new()))?;
         same(client.write(&[])?, 0)?;
         same(client.write_bytes(&mut Bytes::new())?, 0)
     };
     nothing()?;
     meet(&client, &server)?;
+    same(server.write(b"x")?, 1)?;
     server.shutdown(Shutdown::Write)?;
+    comes("the data and the end are there", || Ok(client.info()?.state == State::CloseWait))?;
+    nothing()?;
+    same(client.read(&mut [0; 2])?, 1)?;
     same(client.read(&mut [0])?, 0)?;
     nothing()
 }

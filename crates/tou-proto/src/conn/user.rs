@@ -224,7 +224,7 @@ impl Connection {
     }
 
     /// The next run of received data, at most `max` bytes, without copying;
-    /// `None` is the end of the stream.
+    /// `None` is the end of the stream. For a `max` of zero there is always an empty one.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -236,6 +236,7 @@ impl Connection {
                 self.after_read(now, chunk.len());
                 Ok(Some(chunk))
             }
+            None if max == 0 => Ok(Some(Bytes::new())),
             None => self.nothing_to_read().map(|()| None),
         }
     }

@@ -223,7 +223,7 @@ impl Endpoint {
     }
 
     /// The next run of received data, at most `max` bytes, without copying;
-    /// `Ok(None)` is the end of the stream.
+    /// `Ok(None)` is the end of the stream. For a `max` of zero there is always an empty one.
     ///
     /// # Errors
     /// As [`read`](Self::read).
