@@ -23,6 +23,10 @@ impl TouStream {
     /// Writes from the front of `data`, which is left with what did not fit,
     /// without copying it. Returns how much was taken.
     ///
+    /// What is behind `data` is let go of once it has arrived, in whichever thread notices
+    /// and with the socket's lock held: an owner of its own ([`Bytes::from_owner`]) must not
+    /// use the socket when it is dropped, nor hold the last handle to a stream of it.
+    ///
     /// # Errors
     /// As writing.
     pub fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {

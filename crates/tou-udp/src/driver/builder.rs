@@ -128,7 +128,8 @@ impl<S: FromSetup> Builder<S> {
     }
 
     /// Has `observer` told of every batch of segments that is sent or received,
-    /// by the thread that does so, while it holds the socket's lock.
+    /// by the thread that does so, while it holds the socket's lock: it must neither use
+    /// the socket nor panic.
     pub fn with_observer(mut self, observer: impl Observer + Send + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
