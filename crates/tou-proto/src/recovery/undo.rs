@@ -9,11 +9,14 @@ use core::ops::Range;
 use super::scoreboard::is_before;
 use super::sent::SentSegment;
 use crate::seq::StreamPos;
+use crate::util::RangeSet;
 
 /// The last episode, as long as it can prove a mistake.
 #[derive(Debug, Default)]
 pub(super) struct Undo {
     episode: Option<Episode>,
+    /// What was sent again in it, and by a probe before it.
+    sent_again: RangeSet,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,9 @@ struct Episode {
     unreported: u64,
     /// Something was retransmitted.
     retransmitted: bool,
+    /// Something was reported that was not: the path makes copies, and a report may be of
+    /// one of these.
+    is_path_copying: bool,
     /// The end and the timestamp value of the first retransmission, until an
     /// acknowledgment of it decides.
     eifel: Option<(StreamPos, u32)>,
@@ -83,10 +89,11 @@ pub(super) enum Spurious {
 }
 
 impl Undo {
-    /// An episode begins. `outstanding` bytes were retransmitted before it, by a
-    /// probe that is unacknowledged: their DSACK must not speak for others.
+    /// An episode begins. `outstanding` bytes were retransmitted before it, by
+    /// probes that are unacknowledged: their DSACK must not speak for others.
     pub(super) fn begin(&mut self, una: StreamPos, outstanding: u64) {
         self.episode = Some(Episode::new(una, false, self.carried_over() + outstanding));
+        self.sent_again.remove_below(una);
     }
 
     /// The retransmission timer expired. `steady`: outside any episode, nothing
@@ -105,6 +112,7 @@ impl Undo {
             episode.frto = Frto::Retransmitted;
         }
         self.episode = Some(episode);
+        self.sent_again.remove_below(una);
     }
 
     /// Retransmissions of an episode that another one interrupts.
@@ -126,10 +134,16 @@ impl Undo {
     /// The last reduction is another one now, or there was none.
     pub(super) fn forget(&mut self) {
         self.episode = None;
+        self.sent_again.clear();
     }
 
     /// `segment` is sent again, with `tsval` as its timestamp.
     pub(super) fn on_retransmit(&mut self, segment: &SentSegment, tsval: Option<u32>) {
+        if self.episode.is_none() {
+            // A probe; the ones before it are answered, or repeated by it.
+            self.sent_again.clear();
+        }
+        self.sent_again.insert(segment.range(), |_| {});
         let Some(episode) = self.episode.as_mut().filter(|episode| episode.over_at.is_none())
         else {
             return;
@@ -149,14 +163,15 @@ impl Undo {
     /// Judges by an acknowledgment. A mistake is reported once.
     pub(super) fn on_ack(&mut self, ack: &UndoAck) -> Option<Spurious> {
         let episode = self.episode.as_mut()?;
-        let is_told = episode.eifel(ack) | episode.dsack(ack.dsack.as_ref()) | episode.frto(ack);
+        let is_reported = episode.dsack(ack.dsack.as_ref(), &self.sent_again);
+        let is_told = episode.eifel(ack) | is_reported | episode.frto(ack);
         if is_told || episode.came_to_nothing(ack) {
             let timeout = episode.timeout;
-            self.episode = None;
+            self.forget();
             return Some(if timeout { Spurious::Timeout } else { Spurious::Recovery });
         }
         if episode.over_at.is_some_and(|over_at| ack.una > over_at) {
-            self.episode = None;
+            self.forget();
         }
         None
     }
@@ -183,6 +198,7 @@ impl Episode {
             timeout,
             unreported,
             retransmitted: false,
+            is_path_copying: false,
             eifel: None,
             frto: Frto::Off,
             over_at: None,
@@ -197,13 +213,17 @@ impl Episode {
         ack.tsecr.is_some_and(|tsecr| is_before(tsecr, tsval))
     }
 
-    /// Every retransmission was reported a duplicate.
-    fn dsack(&mut self, reported: Option<&Range<StreamPos>>) -> bool {
+    /// Every retransmission was reported a duplicate, and nothing else was (RFC 3708 §3).
+    fn dsack(&mut self, reported: Option<&Range<StreamPos>>, sent_again: &RangeSet) -> bool {
         let Some(reported) = reported.filter(|reported| reported.start >= self.since) else {
             return false;
         };
-        self.unreported = self.unreported.saturating_sub(reported.end.since(reported.start));
-        self.retransmitted && self.unreported == 0
+        if sent_again.covers(reported) {
+            self.unreported = self.unreported.saturating_sub(reported.end.since(reported.start));
+        } else {
+            self.is_path_copying = true;
+        }
+        self.retransmitted && self.unreported == 0 && !self.is_path_copying
     }
 
     /// All that a fast recovery deemed lost arrived before any of it was sent again.

@@ -115,11 +115,47 @@ fn a_duplicate_before_any_retransmission_proves_nothing() {
 #[test]
 fn a_probe_before_the_episode_has_to_be_reported_too() {
     let mut undo = Undo::default();
+    retransmit(&mut undo, 400, None);
     undo.begin(at(0), 100);
     retransmit(&mut undo, 0, None);
     let dsack = |start| UndoAck { dsack: Some(range(start, start + 100)), ..ack(500) };
     assert_eq!(undo.on_ack(&dsack(400)), None);
     assert_eq!(undo.on_ack(&dsack(0)), Some(Spurious::Recovery));
+}
+
+/// RFC 3708 §3: a report of what was sent once is of a copy that the path made, and so may be one
+/// of what was sent again.
+#[test]
+fn copies_made_on_the_way_prove_nothing() {
+    let dsack = |start| UndoAck { dsack: Some(range(start, start + 100)), ..ack(500) };
+    let mut undo = recovery();
+    retransmit(&mut undo, 0, None);
+    assert_eq!(undo.on_ack(&dsack(200)), None);
+    assert_eq!(undo.on_ack(&dsack(0)), None);
+    undo.on_end(at(1000));
+    assert_eq!(undo.on_ack(&ack(1001)), None);
+    assert!(undo.is_settled());
+    // The next episode is judged by its own reports.
+    undo.begin(at(1100), 0);
+    retransmit(&mut undo, 1100, None);
+    assert_eq!(undo.on_ack(&dsack(1100)), Some(Spurious::Recovery));
+}
+
+#[test]
+fn what_was_sent_again_is_forgotten_with_the_episode() {
+    let mut undo = recovery();
+    for start in [0, 200, 400] {
+        retransmit(&mut undo, start, None);
+    }
+    assert_eq!(undo.sent_again.iter().count(), 3);
+    undo.on_end(at(1000));
+    undo.on_ack(&ack(1001));
+    assert_eq!(undo.sent_again.iter().count(), 0);
+    // Probes without an episode do not gather.
+    for start in [2000, 2200, 2400] {
+        retransmit(&mut undo, start, None);
+    }
+    assert_eq!(undo.sent_again.iter().count(), 1);
 }
 
 #[test]
