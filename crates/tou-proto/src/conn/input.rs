@@ -311,11 +311,21 @@ impl Connection {
         self.rcv.nxt.back(reach) <= seg.seq && seg.seq <= self.rcv.edge
     }
 
-    /// TS.Recent moves with segments that span the last ACK we sent (RFC 7323
+    /// What is echoed moves with segments that span the last ACK we sent (RFC 7323
     /// §4.3, (2)).
+    ///
+    /// TS.Recent does not where something behind the segment is held: it is most likely
+    /// sent again, and of what was sent between the two, other pieces may be missing that
+    /// are only late. §5.2 leaves the choice of a timestamp to compare with, as long as it
+    /// never goes back and is less than a window behind.
     fn take_timestamp(&mut self, now: Instant, seg: &Arrival<'_>) {
         if let Some(timestamps) = self.countable_timestamps(seg) {
-            self.timestamps.set_recent(now, timestamps.tsval);
+            if self.recv.is_contiguous() {
+                self.timestamps.set_recent(now, timestamps.tsval);
+            } else if !is_old_timestamp(timestamps.tsval, self.timestamps.tsecr()) {
+                // An older one would tell the peer that it need not have sent again.
+                self.timestamps.set_echo(timestamps.tsval);
+            }
         }
     }
 

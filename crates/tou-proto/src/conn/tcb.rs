@@ -136,7 +136,7 @@ pub(crate) struct TimestampState {
     /// Added to our clock, so that it tells nothing about other connections
     /// (RFC 7323 §5.4).
     offset: u32,
-    /// What is echoed: TS.Recent, or what the peer has sent again since.
+    /// What is echoed: TS.Recent, or what has come since and leaves that alone.
     echo: u32,
     /// TS.Recent, and when it was set.
     recent: Option<(u32, Instant)>,
