@@ -92,6 +92,10 @@ pub struct AckEvent {
     /// before this: an acknowledgment may cover much that left the network long ago, and opens the
     /// window by one segment at most (RFC 5681 §3.1, RFC 3465 §2.3).
     pub after_timeout: bool,
+    /// What was outstanding when the last recovery ended, a fast one or a timeout's, was not all
+    /// acknowledged before this: part of `acked` may have been delivered while the window was
+    /// not the controller's, and opens it by nothing.
+    pub after_recovery: bool,
 }
 
 impl AckEvent {
@@ -113,6 +117,7 @@ impl AckEvent {
             app_limited: false,
             in_recovery: false,
             after_timeout: false,
+            after_recovery: false,
         }
     }
 }

@@ -119,14 +119,15 @@ impl Limits {
     }
 }
 
-/// Bytes of an acknowledgment that count for growth: acknowledged cumulatively, and not delivered
-/// before.
+/// Bytes of an acknowledgment that count for growth: those acknowledged cumulatively (RFC 3465
+/// §2.1). A duplicate counts for nothing (RFC 5681 §3.1).
 ///
-/// A duplicate counts for nothing (RFC 5681 §3.1). Nor does what an earlier SACK reported when a
-/// hole in front of it is filled: it left the network while the window was proportional rate
-/// reduction's, or in slow start after a timeout, long before this acknowledgment.
+/// Where segments are only reordered, what the duplicates reported counts when the late one
+/// comes. After a loss, what an earlier SACK reported does not count: it left the network while
+/// the window was proportional rate reduction's, or in slow start after a timeout, long before
+/// this acknowledgment.
 pub(super) fn credit(event: &AckEvent) -> u64 {
-    event.acked.min(event.delivered)
+    if event.after_recovery { event.acked.min(event.delivered) } else { event.acked }
 }
 
 /// Opens `cwnd` by `credit` bytes, up to `ssthresh`; returns the credit that is left there for

@@ -189,6 +189,19 @@ mod tests {
     }
 
     #[test]
+    fn what_duplicates_reported_counts_once_acknowledged_but_not_after_a_recovery() {
+        let duplicate = AckEvent { acked: 0, ..acked(0, 9 * MSS) };
+        let late = AckEvent { delivered: MSS, ..acked(0, 10 * MSS) };
+        for (after_recovery, cwnd) in [(false, 20), (true, 11)] {
+            let mut reno = reno(10);
+            reno.on_ack(&AckEvent { after_recovery, ..duplicate });
+            assert_eq!(reno.cwnd, 10 * MSS);
+            reno.on_ack(&AckEvent { after_recovery, ..late });
+            assert_eq!(reno.cwnd, cwnd * MSS);
+        }
+    }
+
+    #[test]
     fn avoidance_adds_one_segment_a_window() {
         let mut reno = avoiding(10);
         for _ in 0..9 {
@@ -211,18 +224,6 @@ mod tests {
         reno.on_rto(&rto(0, 8));
         reno.on_ack(&acked(0, 7 * MSS));
         assert_eq!((reno.cwnd, reno.bytes_acked), (5 * MSS, 0), "3 to the threshold, then 4 in it");
-    }
-
-    #[test]
-    fn duplicates_and_sacked_bytes_do_not_grow_the_window() {
-        let mut reno = reno(10);
-        let mut ack = acked(0, 0);
-        ack.delivered = MSS;
-        reno.on_ack(&ack);
-        assert_eq!(reno.cwnd, 10 * MSS);
-        (ack.acked, ack.delivered) = (5 * MSS, MSS);
-        reno.on_ack(&ack);
-        assert_eq!(reno.cwnd, 11 * MSS);
     }
 
     #[test]

@@ -264,6 +264,7 @@ fn apply(controller: &mut AnyController, now: Instant, step: Step) {
             sent_pos: b,
             app_limited: b & 12 == 12,
             in_recovery: b & 48 == 48,
+            after_recovery: b & 64 == 64,
             ..AckEvent::new(now)
         }),
     }

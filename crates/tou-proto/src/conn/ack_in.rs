@@ -24,6 +24,8 @@ struct Before {
     in_recovery: bool,
     /// The repair of a timeout.
     after_timeout: bool,
+    /// Either, or what was outstanding when it ended.
+    after_recovery: bool,
 }
 
 impl Connection {
@@ -48,6 +50,7 @@ impl Connection {
             let before = Before {
                 in_recovery: self.recovery.in_fast_recovery(),
                 after_timeout: self.recovery.in_rto_recovery(),
+                after_recovery: self.recovery.is_after_episode(),
             };
             let outcome = self.apply_ack(now, seg);
             if outcome.acked > 0 {
@@ -175,6 +178,7 @@ impl Connection {
             app_limited: seg.ack > self.cwnd_limited_to,
             in_recovery: before.in_recovery || self.recovery.in_fast_recovery(),
             after_timeout: before.after_timeout,
+            after_recovery: before.after_recovery,
         });
     }
 

@@ -194,6 +194,7 @@ impl Recovery {
         let is_over = queue.start() >= recover || spurious;
         if is_over {
             self.phase = Phase::Open;
+            self.episodes_until = queue.end();
             self.must_retransmit = false;
             self.newreno.reset();
             self.undo.on_end(queue.end());

@@ -203,6 +203,8 @@ pub(crate) struct Recovery {
     newreno: NewReno,
     undo: Undo,
     phase: Phase,
+    /// SND.NXT at the end of the last episode.
+    episodes_until: StreamPos,
     /// How many mistakes were believed since what is outstanding was first sent: until
     /// this is acknowledged.
     mistakes: u8,
@@ -231,6 +233,7 @@ impl Recovery {
             newreno: NewReno::default(),
             undo: Undo::default(),
             phase: Phase::Open,
+            episodes_until: StreamPos::default(),
             mistakes: 0,
             mistakes_until: StreamPos::default(),
             must_retransmit: false,
@@ -446,6 +449,12 @@ impl Recovery {
     /// acknowledged yet.
     pub(crate) fn in_rto_recovery(&self) -> bool {
         matches!(self.phase, Phase::Timeout { .. })
+    }
+
+    /// What is acknowledged next may have been delivered in an episode: one is under way, or
+    /// not all that was outstanding at the end of the last is acknowledged.
+    pub(crate) fn is_after_episode(&self) -> bool {
+        !self.phase.is_open() || self.board.queue.start() < self.episodes_until
     }
 
     /// Retransmission timeouts in a row without an acknowledgment of new data.

@@ -541,6 +541,23 @@ fn arrival_of_all_that_was_deemed_lost_ends_a_recovery_that_has_sent_nothing() {
     }
 }
 
+/// Until all that was outstanding at its end is acknowledged.
+#[test]
+fn what_was_delivered_in_an_episode_may_be_acknowledged_after_it() {
+    let mut sender = Sender::new(true);
+    sender.send(0, 10);
+    assert!(!sender.recovery.is_after_episode());
+    let outcome = sender.ack(100, 0, &[1..4]);
+    sender.enter(&outcome);
+    sender.retransmit(100);
+    sender.send(110, 2);
+    assert!(sender.ack(200, 10, &[11..12]).recovery_ended);
+    assert!(sender.recovery.is_after_episode());
+    sender.send(210, 1);
+    sender.ack(300, 12, &[]);
+    assert!(!sender.recovery.is_after_episode());
+}
+
 #[test]
 fn eifel_ends_a_needless_timeout() {
     let mut sender = Sender::new(true);
