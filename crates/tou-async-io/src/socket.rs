@@ -127,7 +127,8 @@ impl TouSocket {
     /// waits for the socket itself. So a datagram wakes this thread and costs no
     /// turn of a reactor: the quickest way from a request to its answer, as quick
     /// as the blocking driver. The future may use anything else, and be an
-    /// executor with many tasks.
+    /// executor with many tasks. While it blocks this thread in a way of its own,
+    /// nobody looks after the socket.
     ///
     /// ```
     /// # use futures::{AsyncReadExt, AsyncWriteExt, future};
